@@ -56,7 +56,9 @@ REFUSAL = pattern(
     "It can be told.",
 )
 # What follows names what the answer is compared with, or why it is.
-THAN = pattern(r"\s(?:than|compared (?:to|with))\b[^,;]*", "taller than Bob", "taller then")
+THAN = pattern(
+    r",?\s(?:than|compared (?:to|with)|followed by)\b[^,;]*", "taller than Bob", "taller then"
+)
 REASON = pattern(
     r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b",
     "B, because it is red",

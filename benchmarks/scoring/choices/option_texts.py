@@ -33,8 +33,11 @@ _BREAK = pattern(
 )
 _APART = re.compile(r"\W*$|\s?[,.:;!(\-—]")
 _VERB_BEFORE = pattern(
-    r"(?:\b(?:is|are|was|were|be|by|equals|count)\s|=\s?)(?:an?\s|the\s)?$", "it is a ", "this "
+    r"(?:\b(?:is|are|was|were|be|(?<!followed )by|equals|count)\s|=\s?)(?:an?\s|the\s)?$",
+    "it is a ",
+    "this ",
 )
+_ARTICLE = pattern(r"^(?:the|an?) (?=\w{2})", "the red one", "a B")
 _COMMON = {"yes", "no", "true", "false", "a", "i", "an", "the", "none", "both", "all"}
 _FUNCTION_WORDS = {"the", "and", "are", "has", "not", "its", "than", "with", "for", "from"}
 _WORD = pattern(r"[A-Za-z]{3}|[^\W\d_a-zA-Z]{2}", "red", "5 cm")
@@ -83,6 +86,16 @@ class OptionTexts:
         ]
 
     @cached_property
+    def _shared_noun(self) -> str:
+        """The last word of all options where it is the same: "image" of "the first image"."""
+        nouns = {option.rpartition(" ")[2] for option in self.keys if " " in option}
+        return nouns.pop() if len(nouns) == 1 and all(" " in one for one in self.keys) else ""
+
+    def _short(self, option: str) -> str:
+        """Return an option's text without its article and the noun that all share: "second"."""
+        return _ARTICLE.sub("", option).removesuffix(self._shared_noun).strip()
+
+    @cached_property
     def noun(self) -> str:
         """A pattern of the nouns before an option's letter: "option", and "card" of four cards."""
         words = [set(re.findall(r"[a-z]{3,}", option)) for option in self.keys]
@@ -108,6 +121,9 @@ class OptionTexts:
         """Return the one option that a span is, has the value of or names; ``raw`` has LaTeX."""
         whole = key(span)
         same = [i for i, option in enumerate(self.keys) if option and option == whole]
+        short = self._short(whole) if self._shared_noun else ""
+        if short and not same:
+            same = [i for i, option in enumerate(self.keys) if short == self._short(option)]
         if same:
             return same[0] if len({self.keys[i] for i in same}) == 1 else None
         index = self.with_value(raw or span)
@@ -227,9 +243,11 @@ class OptionTexts:
 
     def _claim(self, sentence: str) -> str:
         """Return what a sentence claims: of "red because it is hot" the first part."""
-        whole = THAN.sub("", key(ends_of(sentence)))
+        whole = key(ends_of(sentence))
+        if not any(THAN.search(self.keys[index]) for index in self.mentioned(whole)):
+            whole = THAN.sub("", whole)
         head = _BREAK.split(whole, maxsplit=1)[0]
-        return head if self.mentioned(head) else whole
+        return head if head in self.keys or self.mentioned(head) else whole
 
     def _unopposed(self, sentence: str, index: int) -> bool:
         """Whether no option's letter speaks against a reading: "The third image (C) is similar"."""

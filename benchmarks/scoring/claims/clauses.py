@@ -37,10 +37,18 @@ _BOUNDARY = Pattern(
         "It is red, blue",
     ),
     Row(r"\sand\s(?=[(\[]?[A-Z][)\]]?\sis\b)", "A is wrong and B is right.", "A and B are right"),
-    Row(r":\s(?=the answer\b|it is\b)", "A does not fit: the answer is B.", "the answer is: B"),
+    Row(
+        r"(?::|\s-)\s(?=the answer\b|it is\b|it's\b)",
+        "It is not A - it's B.",
+        "the answer is: B",
+    ),
     Row(r"(?<=[A-Z)\]])\s(?=not\b)|\s(?=\(not\b)", "It is B not A.", "it is not A"),
     Row(r",\s(?=leaving\b)|(?<=\bnot [A-Z]):\s", "A and C are out, leaving B.", "A, C"),
-    Row("|".join(rf"(?<={end}),\s" for end in _WRONG_ENDS), "As A is wrong, B is right.", "A, B"),
+    Row(
+        "|".join(rf"(?<={end}),\s|(?<={end}\)),\s" for end in _WRONG_ENDS),
+        "As A is wrong, B is right.",
+        "A, B",
+    ),
     Row(
         r",\s(?=(?:otherwise|else|if it|when it)\b)", "It is B if dark, otherwise A.", "if dark, A"
     ),
@@ -71,20 +79,22 @@ _IS_WRONG = rf"{_VERB}{_ADVERBS}\s" + (
     r"|(?:only|just|merely) one of|no match"
     r"|neither|hardly|scarcely|barely|far from|anything but|by no means|at odds with"
     r"|(?:(?:common|classic|typical|tempting|obvious|popular|likely|mere) )?"
-    r"(?:trap|distractor|decoy|red herring|lure|illusion|misconception)\b"
-    r"|(?:second.best|(?:wor|poore|weake)st|poor|bad|weak|least (?:likely|plausible|probable"
+    r"(?:trap|distractor|decoy|red herring|lure|illusion|misconception|myth)\b"
+    r"|(?:second.best|runner.up|(?:wor|poore|weake)st|poor|bad|weak"
+    r"|least (?:likely|plausible|probable"
     r"|suitable|convincing|appropriate|fitting|accurate|sensible))\b)"
 )
 _DENIES_AFTER = (
-    r"(?:(?!\b(?:that|which|who|and|or|where|than)\b)[^,.;:\n]){0,30}?"
+    r"(?:(?!\b(?:that|which|who|and|or|where|than|else)\b)[^,.;:\n]){0,30}?"
     rf"(?:\b{_IS_WRONG}|\b\w+(?:n't\b|\s?cannot\b|\sfails?\b)|\s?\bcannot\b|\bfails?\b"
     r"|(?<!\bnever )\b(?:violates?|contradicts?)\b"
     r"|\bmakes (?:the least|no|little) sense\b)"
-    rf"|,?\s(?:however,? )?{_IS_WRONG}"
+    rf"|,?\s(?:however,? )?{_IS_WRONG}|[\")\]]*\s\((?:wrong|incorrect|false)\b"
 )
 _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
-    r"|(?:any|every)thing but|all but|hardly|rules? out|eliminate|exclude|discard|reject|unlikely"
+    r"|(?:any|every)thing but|all but|opposite of|hardly|rules? out|eliminate|exclude|discard"
+    r"|reject|unlikely|myth|misconception"
     r"|doubt|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
     r"|different from|whether|(?:say|tell|know|sure|clear) if"
     r"|nowhere near|far from|disagree|no way|no longer|lacks?|less(?= §)"
@@ -136,6 +146,7 @@ _CONDITION = pattern(
 SUBJUNCTIVE = pattern(
     r"(?i)\b(?:if|unless|had|were)\s(?!i\b|we\b|you\b|forced\b|one\b|any\b)[^,.;\n]{0,60}"
     r"\b(?:were|was|had|did|could|would)\b"
+    r"|\b(?:(?:any|some)(?:one|body)|people|those|students?) (?:who|that)\b[^,.;\n]{1,60}\bwould\b"
     r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b"
     r"|\A[^\w§]*(?:(?:the |my )?(?:answer|option|choice)[^\w§]+|it |that )?"
     r"(?:(?:§+|\d[\d.,]*)[^\w§]*\s)?would have been\b",
@@ -184,7 +195,8 @@ _CONCEDES = pattern(
 _WHICH_IS_WRONG = pattern(
     rf"(?i)\A\W*(?:which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false|mis\w+|typo|mistake|error"
     r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b"
-    r"|which (?:I|we) (?:\w+ly |must |would )?(?:dispute|doubt|reject|deny|disagree with)\b"
+    r"|which (?:I|we) (?:\w+ly |must |would )?(?:dispute|doubt|reject|deny|disagree with|withdraw"
+    r"|retract|take back)\b"
     r"|which (?:I|we) (?:do not|don't) (?:believe|accept)\W*\Z"
     r"|(?:so|and|hence|therefore|thus)\s(?:it is |is )?not (?:the|an?)"
     r" (?:\w+ )?(?:answer|option)\b"

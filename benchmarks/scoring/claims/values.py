@@ -58,7 +58,8 @@ DENIED = re.compile(
     rf"{_DENYING}{VALUE}(?!\s?[%°])|(?i:{REJECTING_KEY}){VALUE}"
     rf"|{VALUE}\s(?i:(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|ruled out"
     r"|too (?:large|small|high|low|few|many|much|little|long|short)"
-    r"|not it\b|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b)"
+    r"|not it\b|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b"
+    r"|\((?:wrong|incorrect)\b)"
 )
 
 

@@ -46,13 +46,16 @@ _ADDED = re.compile(
     r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b"
     r"|or (?:more|less|fewer)\b)"
 )
-_SUPPOSES = re.compile(r"(?i)\b(?:assum\w+|suppose|let|if|denote)\b[^,;:\d]{0,24}\d")
+_SUPPOSES = re.compile(
+    r"(?i)\b(?:assum\w+|suppose|let|if|denote|start\w*|begin\w*)\b[^,;:\d]{0,24}\d"
+)
 _CONCEDED = re.compile(r"(?i)\A\W*(?:although|though|while|whereas)\b[^,;]*[,;]\s*")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
 _JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
-# What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14.
+# What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14,
+# 7 by 14.
 _OPERATED = re.compile(
-    r"(?:\$|\\\))?\s*(?:[+*/×÷±]|-(?=\s?[\d$])|\b(?:to|bis|plus|times|divided by)\b"
+    r"(?:\$|\\\))?\s*(?:[+*/×÷±]|-(?=\s?[\d$])|\b(?:to|bis|plus|times|divided by|by(?! \d{4}\b))\b"
     r"|\\(?:times|cdot|div|pm)\b)\s*(?!\d+ (?:decimal|sig|digit|place|d\.?p|s\.?f))"
     r"(?:[\d$\\(]|\.\d)"
 )
@@ -66,6 +69,7 @@ _RESTATED = re.compile(r"[\s,(]*(?:i\.e\.|that is|or|about|roughly|rounded(?: to
 _DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{1,12})?")
 _AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
 _UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
+_RATE = re.compile(r"[A-Za-z]+ per [A-Za-z]+(?: (?:squared|cubed)\b)?")
 _COMMITTED, _BOLDS = 40, 12
 _CURRENCY_ONLY = re.compile(r"[^$]*(?:\$(?=\d)[^$]*)+")
 _SPOKEN = re.compile(
@@ -252,7 +256,8 @@ def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
         if _MATHISH.search(word.strip("(),.;:!?\"'")) and not _PROSE.search(_SPOKEN.sub("", word)):
             run.append((match.start(), word))
             continue
-        found += _run(run, word)
+        rate = _RATE.match(sentence, match.start())
+        found += _run(run, rate[0] if rate and parse_unit(rate[0]) else word)
         run = []
     found += _run(run, "")
     yield from sorted(found)

@@ -13,6 +13,9 @@ from tests.benchmarks.scoring.tables import RIGHT, UNREAD, WRONG, Row
 YES = Target("choice", "B", choices=("Yes", "No"))
 PLACE = Target("choice", "C", choices=("4", "8", "3", "2"))
 ANGLE = Target("choice", "B", choices=("40°", "50°", "80°", "100°"))
+BAR = Target("choice", "C", choices=("Norway", "Sweden", "Iceland"))
+ORDER = Target("choice", "A", choices=("red followed by blue", "blue followed by red"))
+TALLER = Target("choice", "A", choices=("taller than Bob", "shorter than Bob"))
 COUNT = Target("number", "5", precision=0, answer_type="integer")
 PRICE = Target("number", "1.2", precision=1, answer_type="float")
 LIST = Target("math", "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6]", answer_type="list")
@@ -20,12 +23,23 @@ LIST = Target("math", "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6]", answer_type="list"
 ROWS: list[Row] = [
     (COUNT, "There are 3 cars and 2 trucks, so 5 vehicles in total.", RIGHT),
     (COUNT, "There are 5 cars and 3 trucks, so 8 vehicles in total.", WRONG),
+    (COUNT, "We start with 5 cars. Take 2 away → 3. Take 1 more → 2 left.", UNREAD),
+    (COUNT, "a 5 by 7 grid", WRONG),
+    (COUNT, "Answer: 5 (wrong)", UNREAD),
     (COUNT, "She has 7 apples and gives away 2, leaving 5.", RIGHT),
     (YES, "B", RIGHT),
     (YES, "(B) No", RIGHT),
     (YES, "No", RIGHT),
     (YES, "No, there are fewer metal cars.", RIGHT),
     (YES, "The answer is no.", RIGHT),
+    (YES, "The answer is no because the largest is 9.", RIGHT),
+    (YES, "The answer is yes because the largest is 9.", WRONG),
+    (BAR, "Iceland tops the chart, followed by Norway.", RIGHT),
+    (BAR, "Norway, followed by Iceland.", WRONG),
+    (ORDER, "It is red followed by blue.", RIGHT),
+    (ORDER, "It is blue followed by red.", WRONG),
+    (TALLER, "He is taller than Bob.", RIGHT),
+    (TALLER, "He is shorter than Bob.", WRONG),
     (YES, "Yes", WRONG),
     (YES, "(A)", WRONG),
     (YES, "There are more metal cars in the picture.", UNREAD),

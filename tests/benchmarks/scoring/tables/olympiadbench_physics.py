@@ -36,6 +36,8 @@ ROWS: list[Row] = [
     (SPEED, "\\boxed{2.65 \\times 10^5}(m/s)", RIGHT),
     (SPEED, "\\boxed{2.7\\times 10^{5}\\ \\mathrm{m/s}}", RIGHT),
     (SPEED, "\\boxed{265000}", RIGHT),
+    (SPEED, "The final speed is 265000 meters per second.", RIGHT),
+    (SPEED, "The final speed is 265000 meters per hour.", WRONG),
     (SPEED, "\\boxed{2.6e5}", RIGHT),
     (SPEED, "\\boxed{265 \\text{ km/s}}", RIGHT),
     (SPEED, "\\boxed{2.65 \\times 10^{6}}", WRONG),
