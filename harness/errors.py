@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+# What the hub's client raises where something else answers, such as a proxy's login page.
+NOT_THE_HUB = (ValueError, LookupError, TypeError, AttributeError)
+
 
 class UsageError(Exception):
     """Input or environment is wrong: one sentence that says what, and what to do about it.

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, first_line
+from harness.errors import NOT_THE_HUB, UsageError, first_line
 
 
 class LocalTokenizer:
@@ -30,7 +30,7 @@ class LocalTokenizer:
 
         try:
             loaded = AutoTokenizer.from_pretrained(self._name, trust_remote_code=False)
-        except (OSError, ValueError, LookupError, TypeError, ImportError) as error:
+        except (OSError, ImportError, *NOT_THE_HUB) as error:
             reason = first_line(error)
             raise UsageError(f"no tokenizer can be loaded from {self._name}: {reason}") from error
         # Suppress warnings about texts longer than the model's context: we cut those.

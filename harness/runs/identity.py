@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.backends.http.urls import base_url
 from harness.backends.models.adapter import Adapter, is_adapter, read_adapter
-from harness.errors import UsageError, first_line
+from harness.errors import NOT_THE_HUB, UsageError, first_line
 from harness.files.hashing import json_hash, model_fingerprint
 
 
@@ -119,7 +119,7 @@ def _adapted(base: ModelIdentity, adapter: Adapter) -> ModelIdentity:
 
 
 def _from_hub(model: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
@@ -129,4 +129,9 @@ def _from_hub(model: str, revision: str | None) -> Path:
         raise UsageError(
             f"no checkpoint folder at {model}, and the Hub did not provide it ({reason}): "
             "check the path; of a Hub id, the name and the network"
+        ) from error
+    except NOT_THE_HUB as error:
+        raise UsageError(
+            f"no checkpoint folder at {model}, and {constants.ENDPOINT} did not answer as the Hub "
+            f"does ({first_line(error)}): check the path; of a Hub id, HF_ENDPOINT and the network"
         ) from error

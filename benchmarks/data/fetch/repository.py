@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from benchmarks.data.local.images import inside
 from benchmarks.data.local.receipt import Origin
-from harness.errors import UsageError, first_line
+from harness.errors import NOT_THE_HUB, UsageError, first_line
 from harness.files.hashing import file_hash
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -121,12 +121,7 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # such as a proxy's login page
+    except NOT_THE_HUB as error:
         raise UsageError(
             f"{constants.ENDPOINT} did not answer as the hub does ({first_line(error)}): "
             f"check HF_ENDPOINT and the network, {local}"

@@ -363,6 +363,10 @@ def test_a_mirror_that_answers_something_else_is_one_line(
     done = pulled(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
     line = one_line(done, f"{hub.url} did not answer as the hub does", after_progress=True)
     assert "check HF_ENDPOINT" in line
+    asked = ("run", "--model", "someone/a-model", "--suite", "vqa12", "--dry-run")
+    done = process(*asked, "--data-root", tmp_path, **environment(hub.url))
+    line = one_line(done, f"{hub.url} did not answer as the Hub does", after_progress=True)
+    assert "no checkpoint folder at someone/a-model" in line
 
 
 def test_files_that_are_not_what_the_hub_says_are_refused(hub: FakeHub, tmp_path: Path) -> None:
