@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UsageError
+
 # From file systems without fsync, for folders or at all (CIFS, many FUSE ones): not a failure.
 _NO_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -23,6 +25,10 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` so that a reader sees the old file or the new one, never a part.
 
     The file's mode follows the umask. A link at ``path`` is replaced, not followed.
+
+    Raises:
+        UsageError: the folder was moved or removed meanwhile.
+        OSError: the file cannot be written.
     """
     write_bytes(path, text.encode())
 
@@ -40,6 +46,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         _sync(path.parent)
     except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError):
+            raise UsageError(
+                f"{path.parent} was moved or removed while {path.name} was written: run the same "
+                "command again"
+            ) from error
         if isinstance(error, OSError):
             error.filename = str(path)  # a failed write does not name the file
         raise

@@ -77,6 +77,7 @@ class Appender:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         path.parent.mkdir(exist_ok=True)
         self._stream = open(path, "ab+", buffering=0, opener=plain.opener)  # noqa: SIM115
         self._stream.truncate(_whole(self._stream.fileno()))
@@ -85,9 +86,10 @@ class Appender:
         """Append all of ``text`` (lines with their newlines) or nothing, before returning.
 
         Raises:
-            UsageError: the disk is full or fails.
+            UsageError: the disk is full or fails, or the file is no longer in its place.
         """
         stream, data = self._stream, text.encode()
+        self._check_place()
         before = stream.seek(0, os.SEEK_END)
         written = 0
         try:
@@ -99,6 +101,18 @@ class Appender:
                 f"cannot write {stream.name} ({error.strerror}): earlier responses are "
                 "stored; free some space and run the same command again"
             ) from error
+
+    def _check_place(self) -> None:
+        """Check that the file is still in its place, where what is written will be found."""
+        try:
+            found = self._path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        if found is None or not os.path.samestat(found, os.fstat(self._stream.fileno())):
+            raise UsageError(
+                f"{self._path} was moved or removed while this command was writing to it: put it "
+                "back if you can, and run the same command again"
+            )
 
     def close(self) -> None:
         """Close the file."""

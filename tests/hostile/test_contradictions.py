@@ -237,6 +237,16 @@ def test_a_score_that_a_saved_comparison_does_not_compare_is_refused(
 
 
 @pytest.mark.parametrize("several", [False, True])
+def test_what_a_saved_comparison_is_about_is_not_believed(
+    runs: tuple[Path, Path], tmp_path: Path, several: bool
+) -> None:
+    path = tmp_path / "comparison.json"
+    document = saved(runs, path, several)
+    path.write_text(json.dumps(document | {"heading": "two methods, by 50 and 50 training seeds"}))
+    assert read_comparisons(path).heading == document["heading"]
+
+
+@pytest.mark.parametrize("several", [False, True])
 def test_a_page_says_that_the_runs_of_a_saved_document_were_not_read(
     runs: tuple[Path, Path], tmp_path: Path, several: bool
 ) -> None:

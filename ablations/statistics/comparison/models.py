@@ -196,7 +196,7 @@ def _compared(
     ]
     return ModelsComparison(
         "checkpoints",
-        f"{counted(len(named), 'model')} over the items that all have a score for: {HEADING}",
+        heading_of(len(named)),
         base,
         _scores(table, rules),
         contrasts,
@@ -207,6 +207,11 @@ def _compared(
         gaps=table.gaps,
         excluded=table.excluded,
     )
+
+
+def heading_of(models: int) -> str:
+    """Return what a comparison of this many models is about."""
+    return f"{counted(models, 'model')} over the items that all have a score for: {HEADING}"
 
 
 def _contrasts(

@@ -206,7 +206,7 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
     lines = tuple(items_lines(tests, table.items, rules))
     found = Comparison(
         "checkpoints",
-        ONE_CHECKPOINT if _shared([a], [b]) else CHECKPOINTS,
+        "",
         mean_of(lines, items_macro(tests, rules)),
         lines,
         rules.margin,
@@ -272,7 +272,7 @@ def _of_sides(
         for side, name in SIDES.items()
         for benchmark, each in intervals_of(table, side, level).items()
     ]
-    return replace(
+    found = replace(
         comparison,
         runs=(compared_runs(a), compared_runs(b)),
         scores=tuple(scores),
@@ -280,6 +280,27 @@ def _of_sides(
         excluded=table.excluded,
         left_out=table.left_out,
     )
+    return replace(found, heading=heading_of(found))
+
+
+def heading_of(found: Comparison) -> str:
+    """Return what a comparison is about: checkpoints, or methods by their seeds."""
+    if found.kind == "checkpoints":
+        a, b = (
+            {str(run.manifest["model"]["fingerprint"]) for run in side}
+            for side in found.runs or ((), ())
+        )
+        return ONE_CHECKPOINT if a & b else CHECKPOINTS
+    if found.spread is None:
+        return ONE_SEED
+    items = counted(sum(line.items for line in found.benchmarks), "item", ",")
+    return methods([side.seeds for side in found.spread], f"these {items}")
+
+
+def methods(seeds: Sequence[int], items: str) -> str:
+    """Return what a comparison of two methods is about, from each side's number of seeds."""
+    a, b = seeds
+    return f"two methods, by {a} and {counted(b, 'training seed')}, on {items}"
 
 
 def compared_runs(paths: Sequence[Path]) -> tuple[ComparedRun, ...]:
@@ -374,11 +395,9 @@ def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
     low, high = one_variance.interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
     boot = drawn.interval(B, A, rules.level)
-    n = sum(len(items.clusters) for items in table.items.values())
-    seeds = f"{macro[A].size} and {counted(macro[B].size, 'training seed')}"
     return Comparison(
         "arms",
-        f"two methods, by {seeds}, on these {counted(n, 'item', ',')}",
+        "",
         replace(average, averaged=len(table.scores)),
         benchmark_lines(by_seed, table.items, Contrast("total", B, A), rules),
         rules.margin,
@@ -413,4 +432,4 @@ def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
     lines = [untested_line(name, table.items[name], test, rules) for name, test in tests.items()]
     macro = replace(items_macro(tests, rules), p=None, mde=None, verdict=None)
     notes = items_notes(table.notes, tests)
-    return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, notes)
+    return Comparison("arms", "", macro, tuple(lines), rules.margin, rules.alpha, notes)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ablations.statistics.agreement import check_holm, check_line, close
-from ablations.statistics.comparison.models import ModelsComparison
+from ablations.statistics.comparison import sides
+from ablations.statistics.comparison.models import ModelsComparison, heading_of
 from ablations.statistics.comparison.sides import ComparedRun, Comparison
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.lines import MEAN, BenchmarkLine, Macro
@@ -39,12 +41,12 @@ def read_comparisons(path: Path) -> Comparison | ModelsComparison:
         if "contrasts" in document:
             models = record(ModelsComparison, document)
             _check_models(models)
-            return models
+            return replace(models, heading=heading_of(len(models.contrasts) + 1))
         runs = document.pop("runs", [])  # manifests inside have their own key names
         comparison = record(Comparison, {**current(document), "runs": runs})
         _check_sides(comparison)
-        return comparison
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        return replace(comparison, heading=sides.heading_of(comparison))
+    except (OSError, ValueError, AttributeError, TypeError, LookupError) as error:
         raise UsageError(
             f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
         ) from error
@@ -54,12 +56,24 @@ def _check_sides(found: Comparison) -> None:
     rules = Rules(found.alpha, effect_size=2 * found.margin, margin=found.margin)
     check_holm("the benchmarks", ((line.p, line.p_holm) for line in found.benchmarks))
     _check_lines("B - A", found.macro, found.macro.p, found.benchmarks, rules)
+    _check_seeds(found)
     scores = {(row.side, row.benchmark): row.score for row in found.scores}
     a, b = ({of: y for (side, of), y in scores.items() if side == each} for each in "AB")
     _check_scores("B - A", found.macro, found.benchmarks, b, a)
     for side, runs in zip((a, b), found.runs, strict=False):
         for line in found.benchmarks:
             _check_runs(line, side.get(line.benchmark), runs)
+
+
+def _check_seeds(found: Comparison) -> None:
+    seeds = [len(runs) for runs in found.runs]
+    if found.spread is not None:
+        if seeds and seeds != [side.seeds for side in found.spread]:
+            raise ValueError("it has another number of runs than of seeds")
+    elif found.kind == "arms" and found.macro.verdict is not None:
+        raise ValueError("one seed of a method has no verdict")
+    elif found.kind == "checkpoints" and seeds not in ([], [1, 1]):
+        raise ValueError("checkpoints are compared by one run each")
 
 
 def _check_models(found: ModelsComparison) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ablations.statistics.analysis import CLUSTERED, WELCH, number
-from ablations.statistics.comparison.sides import CHECKPOINTS, A, B, read_sides
+from ablations.statistics.comparison.sides import CHECKPOINTS, A, B, methods, read_sides
 from ablations.statistics.design.needs import (
     ItemsDesign,
     Needs,
@@ -47,7 +47,6 @@ from ablations.statistics.release.rule import (
 )
 from ablations.statistics.scores import ScoreTable, gap_notes
 from harness.errors import UsageError
-from harness.files.text import counted
 from harness.runs.store import read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, checked_summaries
 
@@ -181,10 +180,9 @@ def gate(
     _check(table, policy, max_errors)
     cases = _cases(table, policy, (baseline, candidate))
     lines = _judged(cases)
-    seeds = f"{len(baseline)} and {counted(len(candidate), 'training seed')}"
     return Gate(
         *verdict_of(lines),
-        CHECKPOINTS if len(baseline) == 1 else f"two methods, by {seeds}, on these items",
+        heading_of([len(baseline), len(candidate)]),
         ALPHA,
         POWER,
         tuple(lines),
@@ -193,6 +191,11 @@ def gate(
         table.excluded,
         gate(baseline, candidate, policy, max_errors).verdict if exclude else None,
     )
+
+
+def heading_of(seeds: Sequence[int]) -> str:
+    """Return what a gate is about, from each side's number of runs."""
+    return CHECKPOINTS if seeds[0] == 1 else methods(seeds, "these items")
 
 
 def verdict_of(lines: Sequence[GatedBenchmark]) -> tuple[Decision, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from ablations.statistics.agreement import close
 from ablations.statistics.comparison.models import ModelsComparison
 from ablations.statistics.comparison.sides import Comparison
 from ablations.statistics.comparison.stored import read_comparisons
-from ablations.statistics.release.gate import SCORE, Gate, GatedBenchmark, verdict_of
+from ablations.statistics.release.gate import SCORE, Gate, GatedBenchmark, heading_of, verdict_of
 from ablations.statistics.release.rule import ALPHA, Status
 from harness.errors import UsageError
 from harness.files.plain import read_given
@@ -28,8 +28,10 @@ def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
         verdict, reasons = verdict_of(gate.benchmarks)
         if gate.verdict != verdict:
             raise ValueError(f"its benchmarks do not say {gate.verdict}")
-        return replace(gate, reasons=reasons)  # an older version may have other words for them
-    except (OSError, ValueError) as error:
+        heading = heading_of([len(gate.runs[side]) for side in ("baseline", "candidate")])
+        # An older version may have other words for them.
+        return replace(gate, reasons=reasons, heading=heading)
+    except (OSError, ValueError, LookupError) as error:
         raise UsageError(
             f"{path} is not what `harness gate --json` or `harness compare --json` prints "
             f"({type(error).__name__}: {error})"

@@ -12,7 +12,12 @@ from typing import Any
 
 import torch
 from transformers import TrainerState
-from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.trainer import (
+    OPTIMIZER_NAME,
+    SCALER_NAME,
+    SCHEDULER_NAME,
+    TRAINER_STATE_NAME,
+)
 
 from harness.errors import UsageError, first_line
 
@@ -82,6 +87,11 @@ class Resuming:
             if not any(Path(checkpoint).glob("rng_state*.pth")):
                 raise FileNotFoundError("rng_state.pth is not there")
             super()._load_rng_state(checkpoint)  # type: ignore[misc]
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None and (Path(checkpoint) / SCALER_NAME).is_file():
+            with loading(checkpoint):
+                raise ValueError(f"{SCALER_NAME} is of a training in fp16, which this one is not")
 
     def _check_scheduler(self, checkpoint: Path) -> None:
         """Refuse a missing file, and a schedule of other values: loading it would take any."""

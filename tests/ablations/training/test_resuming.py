@@ -78,6 +78,8 @@ BROKEN: Mapping[str, tuple[str, Break, str]] = {
     "a scheduler cut off": (SCHEDULER, cut, "RuntimeError"),
     "a scheduler of another kind": (SCHEDULER, saved({"last_epoch": 1}), "another schedule"),
     "a scheduler that is a list": (SCHEDULER, saved([1]), "Error"),
+    "a gradient scaler, which we never save": (
+        "scaler.pt", lambda path: path.write_bytes(pickle.dumps(_Marker())), "in fp16"),
     "no random state": (RNG, Path.unlink, "is not there"),
     "a random state of another kind": (RNG, saved({"python": 1}), "Error"),
     "weights cut off": (WEIGHTS, cut, "Error"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -496,3 +497,45 @@ def test_who_waited_for_a_folder_that_is_gone_holds_the_new_one(tmp_path: Path) 
                 time.sleep(0.01)
                 shutil.rmtree(folder)
             assert later.result()
+
+
+def _removed(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def _moved(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+def _exchanged_for_a_link(path: Path) -> None:
+    """The folder of others that a link leads to now holds a file of this name."""
+    others = path.parent.with_name("others")
+    others.mkdir()
+    (others / path.name).write_text("mine\n")
+    _moved(path)
+    path.parent.symlink_to(others)
+
+
+@pytest.mark.parametrize("away", [Path.unlink, _removed, _moved, _exchanged_for_a_link])
+def test_no_line_is_added_to_a_file_that_is_no_longer_in_its_place(
+    tmp_path: Path, away: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "run" / "lines.jsonl"
+    path.parent.mkdir()
+    appender = Appender(path)
+    appender.append("first\n")
+    away(path)
+    with pytest.raises(UsageError, match=r"lines\.jsonl was moved or removed while"):
+        appender.append("second\n")
+    appender.close()
+    kept = [each.read_text() for each in tmp_path.rglob("*.jsonl")]
+    assert "second\n" not in "".join(kept)
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "present"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(UsageError, match=r"was moved or removed while page\.html"):
+        atomic.write_text(Path("page.html"), "text")
