@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from ablations.statistics.stored import current
 from ablations.study.jobs import MARKER, MEASURED
-from ablations.study.study import Report, report_of
+from ablations.study.study import Report, stored_report
 from harness.errors import UsageError
 from harness.files.locking import is_held
 from harness.files.typed_json import record
@@ -93,5 +93,4 @@ def _models(arms: Mapping[str, _Arm]) -> list[tuple[str, int]]:
 
 
 def _report(folder: Path) -> Report | None:
-    path = folder / "analysis.json"
-    return report_of(read_json(path)) if path.exists() else None
+    return stored_report(folder) if (folder / "analysis.json").exists() else None

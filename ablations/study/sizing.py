@@ -24,11 +24,11 @@ from ablations.statistics.estimates import Components, pooled_variance
 from ablations.statistics.lines import MEAN, BenchmarkLine, Line, Macro
 from ablations.statistics.scores import temperature_of
 from ablations.study.plan import read_plan
-from ablations.study.study import Report, report_of
+from ablations.study.study import Report, stored_report
 from harness.errors import UsageError
 from harness.files.text import counted
 from harness.files.typed_json import record
-from harness.runs.store import read_json, read_manifest
+from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
 
@@ -248,7 +248,7 @@ def _of_study(folder: Path) -> _Basis:
             "runs, give what `harness compare --json` prints"
         )
     try:
-        report = report_of(read_json(path))
+        report = stored_report(folder)
         rules = record(Rules, read_plan(folder)["plan"]["rules"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} or plan.json is corrupt: {error}") from error
