@@ -12,6 +12,7 @@ from benchmarks.data.local.layout import fingerprint
 from benchmarks.data.local.pins import pretends
 from harness.errors import UsageError
 from harness.files.atomic import write_json
+from harness.files.trees import check_tree
 from harness.files.typed_json import parse, record
 
 NAME = "source.json"
@@ -113,9 +114,14 @@ def _aside(target: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents; UsageError if the file system fails."""
+    """Create a folder and its parents, or go on with what an earlier call left in it.
+
+    Raises:
+        UsageError: the file system fails, or what is there leads elsewhere by a link.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        check_tree(path)
     except OSError as error:
         raise UsageError(
             f"cannot write to {path.parent} ({error.strerror}): choose another --data-root"

@@ -536,6 +536,20 @@ def test_a_link_that_leads_out_of_a_copy_is_not_followed(tmp_path: Path) -> None
     assert not (tmp_path / "into" / "val.parquet").exists()
 
 
+@pytest.mark.parametrize("name", ["", f"{FILES[0]}.part", FILES[1]])
+def test_a_link_in_a_data_root_of_others_is_not_written_through(tmp_path: Path, name: str) -> None:
+    """The name of the folder in which a data set is put together is known beforehand."""
+    mine, root = tmp_path / "mine", tmp_path / "data"
+    mine.mkdir()
+    (mine / "file").write_text("mine")
+    place = root / ".olympiadbench_physics.copy.part" / name
+    place.parent.mkdir(parents=True)
+    place.symlink_to(mine / "file" if name else mine)
+    with pytest.raises(UsageError, match="link"):
+        pull("olympiadbench_physics", root, local=copy(tmp_path / "copy"))
+    assert {path.name: path.read_text() for path in mine.iterdir()} == {"file": "mine"}
+
+
 def test_published_hashes_are_of_files_that_a_pull_takes() -> None:
     for name in names():
         if name not in GENERATED | {"probe"}:
