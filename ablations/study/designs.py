@@ -16,7 +16,7 @@ from ablations.statistics.design.roles import STANDARD, Contrast
 from ablations.statistics.estimates import ROUNDING, Components
 from ablations.study.forecast import Forecast
 from ablations.study.plan import Plan, run_options, same_draws
-from ablations.study.study import stored_report
+from ablations.study.study import report_of
 from harness.errors import UsageError
 from harness.files.text import counted
 from harness.runs.store import read_json
@@ -200,7 +200,7 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
 
 def _by_seed(folder: Path) -> dict[str, dict[int, float]]:
     try:
-        report = stored_report(folder)
+        report = report_of(read_json(folder / "analysis.json"))
         scores: dict[str, dict[int, float]] = {}
         for arm, values in report.macro.items():
             models = [model for model in report.models if model.arm == arm]
