@@ -131,7 +131,7 @@ class Settings:
     )
 
     pair_passes: Count = _field(1, "Passes over the pairs.")
-    rl_passes: Count = _field(1, "Passes over the RL items, without --prompts.")
+    rl_passes: Count = _field(1, "Passes over the RL items; not beside --prompts.")
 
     coefficient: Weight = _field(1.0, "lambda, the weight of the loss on selection prompts.")
     clip: Positive = _field(10.0, "c, the clip of the margin in L_CA.")
@@ -210,6 +210,10 @@ class Settings:
             object.__setattr__(self, name, converted(name, value, type_))  # it is frozen
         if wrong_limits(self.min_pixels, self.max_pixels):
             raise UsageError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
+        if self.rl_passes > 1 and self.prompts is not None:
+            raise UsageError(
+                f"rl_passes {self.rl_passes} has no effect beside prompts {self.prompts}: give one"
+            )
 
     @property
     def asking(self) -> Asking:

@@ -267,9 +267,12 @@ class Probe:
                 check(pair)
         except PairError as error:
             return FailedItem(item_id, str(error))
+        messages = self._asking.prompt(pair, cast("Letter", letter)).messages
+        if self.prefill:
+            messages = (*messages, Message("assistant", (TextPart(self.prefill),)))
         return Item(
             id=item_id,
-            messages=self._asking.prompt(pair, cast("Letter", letter)).messages,
+            messages=messages,
             target={"letter": letter},
             cluster=pair.id,
             parts=(f"supports_{letter}", pair.domain),
@@ -277,13 +280,10 @@ class Probe:
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask for the letters' log-probabilities, else for an answer."""
-        messages = item.messages
-        if self.prefill:
-            messages = (*messages, Message("assistant", (TextPart(self.prefill),)))
         forms = self._asking.forms
         tokens = [f"{blank}{letter}" for blank in forms for letter in LETTERS]
         try:
-            values = await model.logprobs(messages, tokens, *self._form)
+            values = await model.logprobs(item.messages, tokens, *self._form)
             if values is None or all(value is None for value in values):
                 return await self._answered(item, model, sampling)
         except TooLongError as error:
@@ -297,10 +297,10 @@ class Probe:
         return Response(_PREFIX + json.dumps(dict(zip(LETTERS, likeliest, strict=True))))
 
     async def _answered(self, item: Item, model: Model, sampling: Sampling) -> Response:
-        if any(form.template or form.variables for form in self._form):
+        if self.prefill or any(form.template or form.variables for form in self._form):
             raise UsageError(
-                f"probe: {model.name} gives no log-probabilities of the letters with "
-                "probe.template and probe.variables: leave them out, or use another backend"
+                f"probe: {model.name} gives no log-probabilities of the letters: leave out "
+                "probe.prefill, probe.template and probe.variables, or use another backend"
             )
         response = await model.chat(item.messages, sampling)
         for form in self._form:

@@ -41,7 +41,7 @@ _CHUNK = 256  # rows in memory
 _REDUCTIONS = {"dapo": "token_mean", "grpo": "sequence_mean"}  # TRL's loss_type -> SkyRL's
 _SINGLE_TURN = "ablations.export.environment"
 _AGENT = "examples.train.mini_swe_agent.main_mini_swe"
-_AUTHORS_AGENT = "examples.train.mini_swe_agent.main_mini_swe_ct"  # the authors' extension
+_MIXED = "ablations.export.mixed"  # in the authors' extension
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,6 @@ class Export:
             "pairs": pairs,
             "selection_prompts": prompts,
             "runs": self.module,
-            "mixed": self.mixed,
             "lacking": self.lacking,
             "planned": dataclasses.asdict(plan.amounts),
         }
@@ -132,29 +131,23 @@ class Export:
         return is_software(self.plan.data.items)
 
     @property
-    def mixed(self) -> bool:
-        """Whether single turns made of pairs stand among an agent's tasks."""
-        return self.software and self.plan.arm.extra is not None
-
-    @property
     def module(self) -> str | None:
         """The module that trains the arm, None if no known one can."""
-        if self.mixed:
-            return None
         if self.software:
-            return _AUTHORS_AGENT if self._selecting else _AGENT
+            return _MIXED if self._selecting else _AGENT
         return None if self.plan.arm.joint else _SINGLE_TURN
 
     @cached_property
     def _selecting(self) -> TrainingPlan | None:
         """The plan whose selection prompts go along, None if none do.
 
-        On software tasks `grpo` takes those of `contextrl`, with a coefficient of 0, which the
-        authors' extension reads as GRPO alone: the two differ in this number only.
+        On software tasks arms of GRPO alone take those of `contextrl`, with a coefficient of 0,
+        which the authors' extension reads as GRPO alone: `grpo` and `contextrl` differ in this
+        number only, `da-rl` and `grpo` in their rows.
         """
         if self.plan.arm.joint:
             return self.plan
-        if self.software and not self.mixed and self.plan.settings.pairs is not None:
+        if self.software and self.plan.settings.pairs is not None:
             return dataclasses.replace(self.plan, arm=ARMS["contextrl"])
         return None
 
@@ -162,7 +155,10 @@ class Export:
     def lacking(self) -> list[str]:
         """The settings for which SkyRL, or the authors' extension of it, has no option."""
         s = self.plan.settings
-        found = {"freeze_vision": s.freeze_vision}
+        found = {
+            "freeze_vision": s.freeze_vision,
+            "template (an agent's turns are asked without it)": self.software and bool(s.template),
+        }
         if self._selecting:
             more = s.selection_template.keys() - {"enable_thinking"}
             found |= {
@@ -175,7 +171,7 @@ class Export:
     @property
     def checkout(self) -> str | None:
         """The source tree of ``module``, None if it is installed."""
-        return {_AGENT: "SkyRL", _AUTHORS_AGENT: "the authors' SkyRL"}.get(self.module or "")
+        return {_AGENT: "SkyRL", _MIXED: "the authors' SkyRL"}.get(self.module or "")
 
     def _refuse(self) -> None:
         arm, s = self.plan.arm, self.plan.settings
@@ -259,8 +255,7 @@ class Export:
         slots = {*schedule(self.plan), *self._held_out()}
         longest = max(render.length(item(self.plan, slot).messages) for slot in slots)
         # Of all pairs, so that `grpo` and `da-rl` have the same limit.
-        pairs = () if self.software else self.plan.data.pairs
-        return max([longest, *map(render.longest_selection, pairs)])
+        return max([longest, *map(render.longest_selection, self.plan.data.pairs)])
 
     def _selection_prompts(self, folder: Path) -> Iterator[dict[str, Any]]:
         """Yield the selection prompts in the order of our own steps, all orders of each pair.

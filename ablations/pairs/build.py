@@ -53,11 +53,19 @@ class Funnel:
         self.steps.append(Step(name, unit, count, counted))
 
 
+def builders() -> str:
+    """Return the version of the builders' source."""
+    return source_hash(Path(__file__).parent)
+
+
 @dataclass(frozen=True)
 class BuildPlan:
-    """Everything that decides a build's pairs: the same plan is the same build.
+    """What a user asked for: the same plan is the same build.
 
-    ``settings`` are JSON values. ``inputs`` are content hashes of the inputs, by name.
+    ``settings`` are JSON values. ``inputs`` are content hashes of the inputs, by name. Another
+    version of the builders goes on with a build: it takes every step again, and of what is stored
+    (replies, embeddings, edited images) it uses what it would ask or make itself, which is why
+    such things are stored under what they are made of.
     """
 
     command: str
@@ -67,9 +75,9 @@ class BuildPlan:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """The plan as JSON, with the version of the builders' source."""
-        version = source_hash(Path(__file__).parent)
-        return json.loads(json.dumps({**dataclasses.asdict(self), "version": version}))  # type: ignore[no-any-return]
+        """The plan as JSON, with the version of the builders' source, which decides nothing."""
+        plan = {**dataclasses.asdict(self), "version": builders()}
+        return json.loads(json.dumps(plan))  # type: ignore[no-any-return]
 
 
 class Memo:
@@ -207,13 +215,21 @@ def open_build(path: Path, plan: BuildPlan) -> Iterator[Build]:
         build = Build(path, plan)
         if manifest is None:
             build._write("started", {})
-        elif manifest["key"] != json_hash(plan.record):
-            differences = ", ".join(_differences(manifest["plan"], plan.record))
+        elif differences := _differences(manifest["plan"], plan.record | _version(manifest)):
             raise UsageError(
-                f"{path} holds another build (it differs in {differences}): give another --out "
-                "folder"
+                f"{path} holds another build (it differs in {', '.join(differences)}): give "
+                "another --out folder"
             )
         yield build
+
+
+def _version(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {"version": manifest["plan"].get("version")}
+
+
+def made_by_other_code(manifest: Mapping[str, Any]) -> bool:
+    """Whether another version of the builders wrote a build's pairs."""
+    return bool(_version(manifest)["version"] != builders())
 
 
 def _visible(path: Path) -> Iterable[Path]:

@@ -12,13 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from ablations.pairs.build import Build, BuildPlan, Memo
 from ablations.pairs.progress import Note, Progress, silent
+from benchmarks.pairs import selection
 from benchmarks.pairs.saving import row_of
 from benchmarks.pairs.selection import LETTERS, AnyPair, SelectionPrompt, both_orders
 from harness.errors import ItemError, UsageError, one_failure
+from harness.files.hashing import source_hash
 from harness.protocols import Model
 from harness.records import Sampling
 
@@ -67,7 +71,8 @@ def filter_pairs(
 ) -> dict[str, Any]:
     """Ask the model about every pair, keep those of the right difficulty, return the manifest.
 
-    Answers are stored as they arrive; a rerun asks only what is missing.
+    Answers are stored as they arrive; a rerun asks only what is missing, or what a version with
+    other selection prompts asked.
 
     Raises:
         UsageError: the model cannot be used, or gives no log-probabilities when needed.
@@ -111,7 +116,7 @@ def _measured(
     """Return a pair's fraction of right selections, and why it is dropped ('': it is kept)."""
     if not all(key in memo for key in keys):
         return None, "not asked"
-    right = [memo[key] for key in keys]
+    right = [_right(memo[key]) for key in keys]
     share = sum(value or 0.0 for value in right) / len(right)
     reason = "too hard" if share < settings.low else "too easy" if share > settings.high else ""
     return {"right": round(share, 4), "unparsable": right.count(None)}, reason
@@ -120,7 +125,13 @@ def _measured(
 def _keys(index: int, settings: Settings) -> list[str]:
     """Return the keys of a pair's requests, which alternate between the two orders."""
     number = settings.tries if settings.by == "letters" else len(LETTERS)
-    return [f"{index}/{LETTERS[attempt % 2]}/{attempt}" for attempt in range(number)]
+    asked = _prompts()
+    return [f"{asked}/{index}/{LETTERS[attempt % 2]}/{attempt}" for attempt in range(number)]
+
+
+@cache
+def _prompts() -> str:
+    return source_hash(Path(selection.__file__))
 
 
 async def _ask_all(
@@ -148,7 +159,7 @@ async def _ask_all(
             orders = both_orders(pairs[index])  # one for a written pair with unknown contexts
             prompt = orders[attempt % len(orders)]
             try:
-                memo[key] = await _right(model, prompt, settings, seed)
+                memo[key] = await _asked(model, prompt, settings, seed)
             except ItemError as error:
                 missed.append(f"pair {pairs[index].id}: {error}")
             progress.advance()
@@ -160,20 +171,14 @@ async def _ask_all(
     return missed
 
 
-async def _right(
+async def _asked(
     model: Model, prompt: SelectionPrompt, settings: Settings, seed: int
-) -> float | None:
-    """Return 1 or 0 for an answer, None if not a choice; or the right letter's probability."""
-    from benchmarks.probe import NAMES
-    from benchmarks.scoring import Target
-    from benchmarks.scoring import score as read_letter
-
+) -> float | list[str]:
+    """Return the right letter and an answer; or the right letter's probability."""
     messages, letter = prompt.messages, prompt.letter
     if settings.by == "letters":
         sampling = Sampling(settings.max_tokens, settings.temperature, seed=seed)
-        response = await model.chat(messages, sampling)
-        score = read_letter(response.answer, Target("choice", letter, choices=NAMES))
-        return score.value if score.status == "scored" else None
+        return [letter, (await model.chat(messages, sampling)).answer]
     values = await model.logprobs(messages, LETTERS)
     if values is None or all(value is None for value in values):
         raise UsageError(
@@ -182,3 +187,16 @@ async def _right(
     first, second = (-math.inf if value is None else value for value in values)
     share = 1 / (1 + math.exp(min(second - first, 700.0)))
     return share if letter == "A" else 1 - share
+
+
+def _right(asked: float | list[str]) -> float | None:
+    """Return 1 or 0 for an answer, None if not a choice; a probability as it is."""
+    from benchmarks.probe import NAMES
+    from benchmarks.scoring import Target
+    from benchmarks.scoring import score as read_letter
+
+    if isinstance(asked, float):
+        return asked
+    letter, answer = asked
+    score = read_letter(answer, Target("choice", letter, choices=NAMES))
+    return score.value if score.status == "scored" else None

@@ -268,9 +268,8 @@ def test_da_rl_on_software_tasks_has_both_kinds_of_rows(
         right = row["reward_spec"]["ground_truth"]
         wrong = "B" if right == "A" else "A"
         assert [exported_reward(row["extra_info"], text) for text in (right, wrong)] == [1.0, 0.0]
-    assert summary["runs"] is None
-    assert not (tmp_path / "out/run.sh").exists()
-    assert "mixes two environments" in (tmp_path / "out/README.md").read_text()
+    assert summary["runs"] == "ablations.export.mixed"
+    assert summary["lacking"] == ["letters bare (it takes the likelier form)"]
 
 
 def test_contextrl_on_software_tasks_is_for_the_authors_extension(
@@ -281,7 +280,7 @@ def test_contextrl_on_software_tasks_is_for_the_authors_extension(
     Export(run, tmp_path / "out").write()
     options = passed(tmp_path / "out/run.sh", tmp_path / "tree")
     expected = {
-        "module": "examples.train.mini_swe_agent.main_mini_swe_ct",
+        "module": "ablations.export.mixed",
         "data.choose_trajectory_data": f"['{tmp_path}/out/selection.jsonl']",
         "data.choose_trajectory_batch_size": str(2 * 6 // run.amounts.rl_steps),
         "trainer.algorithm.choose_trajectory_coef": "0.5",
@@ -310,22 +309,42 @@ def differing(one: Path, other: Path) -> dict[str, list[str]]:
 
 
 def test_exports_for_agents_differ_in_one_coefficient(text_world: Path, tmp_path: Path) -> None:
-    """`grpo` and `contextrl`: one program, data, order and numbers, but for lambda.
+    """One program and one set of numbers; lambda is `contextrl`'s, other rows are `da-rl`'s.
 
     The authors' ct_policy_worker.py skips the selection prompts at a coefficient of 0.
     """
     tasks = str(software(tmp_path / "gym"))
-    for name in ("grpo", "contextrl"):
+    for name in ("grpo", "contextrl", "da-rl"):
         run = training(text_world, name, rl_data=tasks, matching="steps", updates_per_rollout=2)
         Export(run, tmp_path / name).write()
     grpo, contextrl = tmp_path / "grpo", tmp_path / "contextrl"
     coefficient = "trainer.algorithm.choose_trajectory_coef"
     assert differing(grpo, contextrl) == {"run.sh": [f"{coefficient}=0.0"]}
     assert differing(contextrl, grpo) == {"run.sh": [f"{coefficient}=0.5"]}
+    assert set(differing(tmp_path / "da-rl", grpo)) >= {"train.parquet"}
     options = passed(contextrl / "run.sh", tmp_path / "tree")
     assert options["trainer.train_batch_size"] == "8"  # two updates
     assert options["trainer.policy_mini_batch_size"] == "4"
     assert "skips the selection prompts" in (grpo / "README.md").read_text()
+
+
+def test_a_chat_template_goes_with_generation_that_takes_one(
+    text_world: Path, tmp_path: Path
+) -> None:
+    """SkyRL refuses `chat_template_kwargs` where `generator.batched` is true."""
+    tasks = str(software(tmp_path / "gym"))
+    run = training(
+        text_world,
+        "contextrl",
+        rl_data=tasks,
+        template={"enable_thinking": False},
+        letters="likelier",
+    )
+    found = Export(run, tmp_path / "out").write()
+    options = passed(tmp_path / "out/run.sh", tmp_path / "tree")
+    assert options["generator.chat_template_kwargs.enable_thinking"] == "false"
+    assert options["generator.batched"] == "false"
+    assert found["lacking"] == ["template (an agent's turns are asked without it)"]
 
 
 @pytest.mark.parametrize(

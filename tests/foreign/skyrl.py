@@ -25,7 +25,7 @@ from tests.ablations.test_skyrl import passed
 
 PACKAGES = (
     "skyrl==0.4.0 skyrl-gym==0.4.0 torch ray==2.57.0 omegaconf hydra-core==1.3.2 loguru jaxtyping "
-    "tensordict pybase64 accelerate mpmath msgspec orjson"
+    "tensordict pybase64 accelerate aiohttp mpmath msgspec orjson"
 )
 WORDS: dict[str, Any] = {
     "group": 4,
@@ -97,17 +97,29 @@ def compared(python: Path, folder: Path, **words: Any) -> list[str]:
     options.pop("module")
     given = {"options": [f"{key}={value}" for key, value in options.items()], "rows": rows}
     (folder / "step.json").write_text(json.dumps({**given, "clip": CLIP}))
-    script = Path(__file__).parent / "scripts" / "skyrl_step.py"
+    found = printed(python, "skyrl_step.py", out, folder / "step.json")
+    return [found] if isinstance(found, str) else judged(name, run, rows, log, found)
+
+
+def printed(python: Path, script: str, *words: Path) -> dict[str, Any] | str:
+    """Return the document that a script prints in SkyRL's environment, or why there is none."""
     done = subprocess.run(
-        [python, script, out, folder / "step.json"],
+        [python, Path(__file__).parent / "scripts" / script, *words],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        return [done.stderr.strip()[-2000:]]
-    return judged(name, run, rows, log, json.loads(done.stdout.splitlines()[-1]))
+        return done.stderr.strip()[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def mixed(python: Path, folder: Path) -> list[str]:
+    """Return what is wrong with single turns among an agent's tasks."""
+    found = printed(python, "skyrl_mixed.py", folder / "model")
+    print(f"skyrl mixed: {found}")
+    return [found] if isinstance(found, str) else [name for name in found if not found[name]]
 
 
 def judged(
@@ -145,13 +157,13 @@ def judged(
 
 
 def run(python: Path) -> list[str]:
-    """Compare both losses, with the KL term and without; return what differs."""
+    """Try both kinds of rows, and compare both losses, with the KL term and without."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         tiny.build("qwen3", folder / "model")
         tiny.write(folder / "data", images=False)
-        return [
+        return mixed(python, folder) + [
             text
             for loss_type in ("grpo", "dapo")
             for kl in (0.05, 0.0)

@@ -94,7 +94,7 @@ def note(text: str) -> None:
 
 def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
     """Print a build's manifest; return the exit code, 1 while something was not asked about."""
-    from ablations.pairs.build import funnel_text
+    from ablations.pairs.build import funnel_text, made_by_other_code
     from benchmarks.pairs.folders import PAIRS
 
     if as_json:
@@ -107,4 +107,6 @@ def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
             echo(f"{counts['uncertain']} uncertain ones in {folder / 'uncertain.jsonl'}")
         if manifest["missed"]:
             echo(f"{manifest['missed']} could not be judged: the same command asks again")
+        if made_by_other_code(manifest):
+            echo("finished earlier, by another version of the builders: another --out builds anew")
     return int(bool(manifest["missed"]))

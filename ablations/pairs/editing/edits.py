@@ -23,6 +23,7 @@ from ablations.pairs.similarity.files import image_of, only_image, png
 from benchmarks.scoring import Target, score
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
+from harness.files.hashing import json_hash
 from harness.protocols import Judge
 from harness.records import ImagePart, Item
 
@@ -121,7 +122,8 @@ def _edited(
     made: list[Edited] = []
     failed: list[str] = []
     for number, proposal in proposals.items():
-        path = build.path / f"edited/{number:07d}.png"
+        made_of = json_hash([sources[number].question.id, proposal.instruction])[:12]
+        path = build.path / f"edited/{number:07d}-{made_of}.png"
         if not path.is_file():
             original = sources[number].image()
             try:
@@ -166,8 +168,7 @@ def _row(build: Build, made: Edited, domain: str, *, supports: bool) -> dict[str
     contexts = []
     for kind, image in (("original", made.source.image), ("edited", made.edited)):
         file = f"images/{kind}-{_safe(name)}.png"
-        if not (build.path / file).exists():
-            write_bytes(build.path / file, png(image()))
+        write_bytes(build.path / file, png(image()))
         contexts.append([{"image": file}])
     answers = [question.answer, made.proposal.answer]
     if supports:
@@ -182,8 +183,6 @@ def _row(build: Build, made: Edited, domain: str, *, supports: bool) -> dict[str
 
 
 def _safe(name: str) -> str:
-    from harness.files.hashing import json_hash
-
     return json_hash(name)[:16]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ablations.pairs.build import Build
 from ablations.pairs.judging import ASK, finish_judged
+from ablations.pairs.similarity import embedding as embedding_code
 from ablations.pairs.similarity.candidates import (
     RULES,
     Question,
@@ -31,6 +32,7 @@ from ablations.pairs.similarity.neighbours import Search, neighbours, search_for
 from ablations.pairs.soundness.likeness import copies
 from harness.errors import UsageError
 from harness.files.atomic import write_bytes
+from harness.files.hashing import json_hash, source_hash
 from harness.protocols import Judge
 from harness.records import ImagePart, Item, Message, TextPart
 
@@ -122,13 +124,14 @@ def _vectors(
     embedding: Embedding,
     note: Callable[[str], None],
 ) -> Any:
-    """Return one vector per item, reusing those of a killed build."""
-    folder = build.path / "embeddings"
+    """Return one vector per item, reusing those that the same code made of the same items."""
+    folder = build.path / "embeddings" / source_hash(Path(embedding_code.__file__))
     chunks = []
     for start in range(0, len(numbers), BATCH):
-        path = folder / f"{start:08d}.npy"
+        batch = numbers[start : start + BATCH]
+        path = folder / f"{start:08d}-{json_hash(batch)[:12]}.npy"
         if not path.is_file():
-            images = [image_of(items[n]) for n in numbers[start : start + BATCH]]
+            images = [image_of(items[n]) for n in batch]
             _save(path, embedding.embed(images))
         chunks.append(np.load(path, allow_pickle=False))
         if start % (100 * BATCH) == 0 and start:

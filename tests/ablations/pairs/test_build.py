@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablations.cli.pairs.built import shown
 from ablations.pairs.build import BuildPlan, funnel_text, open_build
 from ablations.pairs.judging import Judgement, Opinion, judge_all, read_judgement
 from harness.errors import UsageError
@@ -58,6 +59,28 @@ def test_another_build_is_refused_and_says_what_differs(
         open_build(tmp_path / "out", other),
     ):
         pass
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_version_of_the_builders_goes_on_with_a_build(
+    tmp_path: Path, finished: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Finished pairs stay as they are, with a line about it; replies are kept."""
+    with open_build(tmp_path, PLAN) as build:
+        build.memo("answers")["x"] = 1
+        if finished:
+            build.finish([{"id": "a"}])
+    file = tmp_path / "manifest.json"
+    manifest = json.loads(file.read_bytes())
+    manifest["plan"]["version"] = "0" * 12
+    file.write_text(json.dumps(manifest | {"key": "of an older version"}))
+    with open_build(tmp_path, PLAN) as build:
+        assert build.memo("answers")["x"] == 1
+        assert bool(build.finished) == finished
+        made = build.finished or build.finish([{"id": "b"}])
+    assert (tmp_path / "pairs.jsonl").read_text() == json.dumps({"id": "ab"[not finished]}) + "\n"
+    shown(made, tmp_path, as_json=False)
+    assert ("by another version of the builders" in capsys.readouterr().out) == finished
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

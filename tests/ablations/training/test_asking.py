@@ -148,6 +148,8 @@ def test_limits_are_of_the_training_and_not_of_older_ones(world: Path, tmp_path:
     assert planned(world, "grpo", tmp_path, min_pixels=None, updates_per_rollout=1).key == plain.key
     with pytest.raises(UsageError, match="min_pixels 9 is above max_pixels 8"):
         Settings(min_pixels=9, max_pixels=8)
+    with pytest.raises(UsageError, match="rl_passes 2 has no effect beside prompts 8: give one"):
+        Settings(prompts=8, rl_passes=2)
     declared = Probe(tmp_path, pairs="micro", suffix="x").declaration.protocol["asked"]
     assert declared == {"orders": "both", "suffix": "x", "prefill": "", "letters": "bare"}
 
@@ -248,11 +250,23 @@ def test_a_server_is_asked_to_go_on_with_the_prefill(
     (row,) = json.loads(capsys.readouterr().out)["benchmarks"]
     assert (row["n"], row["unscored"], row["errors"]) == (4, 2, 0)
     assert row["strict"] == 0.5  # of p0/A and p1/B; the server always likes " A"
+    (samples,) = (tmp_path / "runs").glob("*/samples/probe.jsonl")
+    for line in samples.read_text().splitlines():
+        assert json.loads(line)["prompt"][-1] == "The correct option is"
     for body in bodies:
         assert body["messages"][-1] == {"role": "assistant", "content": "The correct option is"}
         assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
         assert body["chat_template"] == PLAIN
         assert body["chat_template_kwargs"] == {"enable_thinking": False, "n": "x"}
+
+
+def test_a_prefill_that_a_server_cannot_begin_from_is_one_line(world: Path, tmp_path: Path) -> None:
+    words = ["run", "--suite", "probe", "--set", f"probe.pairs={world / 'both.jsonl'}"]
+    words += ["--set", "probe.prefill=The correct option is", "--model", "scripted"]
+    words += ["--out", str(tmp_path), "--data-root", str(tmp_path)]
+    match = r"no log-probabilities of the letters: leave out probe\.prefill"
+    with ScriptedServer(lambda _: "A") as server, pytest.raises(UsageError, match=match):
+        cli.main([*words, "--endpoint", server.url], standalone_mode=False)
 
 
 @given(

@@ -24,6 +24,7 @@ BROUGHT = {
     "sentence_transformers": "a measure that the user names",
     "skyrl": "an exported training runs in SkyRL's own environment",
     "skyrl_gym": "the same",
+    "examples": "the same, in a checkout of it",
     "markupsafe": "a part of jinja2",
     "httpx": "huggingface-hub's",
     "loguru": "lmms-eval's",
