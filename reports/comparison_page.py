@@ -50,9 +50,8 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
-        contamination = shared.contamination(comparison.excluded, comparison.with_all)
         sections += [
-            shared.validity(runs, contamination),
+            shared.validity(runs, shared.left_out(comparison)),
             shared.provenance(runs, (_rules(comparison),)),
         ]
     else:

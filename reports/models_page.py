@@ -25,7 +25,7 @@ def page(found: ModelsComparison, name: str) -> Page:
         Section("details", "Benchmark by benchmark", tuple(_details(found, runs))),
         *_flips(found),
         *shared.needle_section({model: [run] for model, run in runs.items()}),
-        shared.validity(opened, shared.contamination(found.excluded, found.with_all)),
+        shared.validity(opened, shared.left_out(found)),
         shared.provenance(opened, (_rules(found),)),
     ]
     unread = shared.unread(name, opened, all(map(at_hand, opened)))

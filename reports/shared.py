@@ -8,7 +8,9 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from ablations.statistics.exclusions import WithAllItems
+from ablations.statistics.comparison.models import ModelsComparison
+from ablations.statistics.comparison.sides import Comparison
+from ablations.study.study import Report
 from harness.files.text import counted
 from harness.runs.sources import described
 from harness.runs.summary import flags_of, notes_of, sources_of
@@ -102,16 +104,26 @@ def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
     return Section("validity", "Validity", (*blocks, *more))
 
 
-def contamination(
-    excluded: Mapping[str, int], with_all: Sequence[WithAllItems]
-) -> tuple[Block, ...]:
-    """Return the overlap of benchmark items with training data, and results including them."""
-    if not excluded:
-        return (
-            "No item was left out. `harness pairs check --suite` looks for benchmark items in the "
-            "training data; `--exclude` leaves those out.",
-        )
-    counts = ", ".join(f"{name} {number}" for name, number in excluded.items())
+def left_out(found: Report | Comparison | ModelsComparison) -> tuple[Block, ...]:
+    """Return which items were left out and why, and the results with the excluded ones."""
+    others = {name: len(ids) - found.excluded.get(name, 0) for name, ids in found.left_out.items()}
+    blocks: list[Block] = []
+    if unscored := _counts(others):
+        blocks.append(f"Left out, because not every run has a score for them: {unscored}.")
+    if found.excluded:
+        return (*blocks, *_contamination(found))
+    blocks.append(
+        f"No {'other ' * bool(unscored)}item was left out. `harness pairs check --suite` looks for "
+        "benchmark items in the training data; `--exclude` leaves those out."
+    )
+    return tuple(blocks)
+
+
+def _counts(items: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in items.items() if number)
+
+
+def _contamination(found: Report | Comparison | ModelsComparison) -> tuple[Block, ...]:
     columns = (
         Column("name", "Difference"),
         Column("delta", "Delta", "delta"),
@@ -120,7 +132,8 @@ def contamination(
         Column("verdict", "Verdict"),
     )
     caption = "Differences with the items that were left out"
-    rows = [asdict(line) for line in with_all]
+    rows = [asdict(line) for line in found.with_all]
+    counts = _counts(found.excluded)
     text = f"Left out, because the training data hold them (--exclude): {counts}."
     return text, Table("contamination", caption, columns, rows, "analysis, with_all {name}")
 

@@ -390,8 +390,7 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
         blocks.append(spent)
-    report = study.report
-    blocks += shared.contamination(report.excluded, report.with_all)
+    blocks += shared.left_out(study.report)
     return shared.validity(runs, blocks)
 
 

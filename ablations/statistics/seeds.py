@@ -24,7 +24,8 @@ TWICE = (
 def twin_notes(scores: Mapping[str, Mapping[str, Array]]) -> list[str]:
     """Return a note per arm with two seeds that score alike on every item of every benchmark.
 
-    ``scores`` maps benchmark and arm to seeds x items.
+    ``scores`` maps benchmark and arm to seeds x items. Seeds trained here differ for certain, and
+    need no note.
     """
     notes = []
     for arm in next(iter(scores.values())):

@@ -9,7 +9,6 @@ from ablations.arguments import setting
 from ablations.arms import ARMS
 from ablations.statistics.analysis import CLUSTERED
 from ablations.statistics.design.roles import STANDARD
-from ablations.statistics.estimates import Array
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import ScoreTable, side_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
@@ -22,10 +21,16 @@ from harness.runs.store import read_json, read_manifest
 def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
     """Return notes for a verdict on the runs of a plan, beyond the table's own."""
     arms, start = next(iter(table.scores.values())), plan.request.design.start
+    unsure = {arm.arm for arm in plan.arms if arm.origin != "train"} - {start}
     return [
         *side_notes(table),
         *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != start}),
-        *twin_notes({name: _trained(arms, start) for name, arms in table.scores.items()}),
+        *twin_notes(
+            {
+                name: {arm: of_arm for arm, of_arm in by_arm.items() if arm in unsure}
+                for name, by_arm in table.scores.items()
+            }
+        ),
         *base_note(table, start),
         *external_notes(plan),
     ]
@@ -64,10 +69,6 @@ def loss_sentence(losses: Mapping[str, str]) -> str:
     by_loss = {loss: [arm for arm in losses if losses[arm] == loss] for loss in losses.values()}
     said = (f"{loss} ({', '.join(arms)})" for loss, arms in by_loss.items())
     return f"Loss on pairs: {', '.join(said)}." if losses else ""
-
-
-def _trained(arms: Mapping[str, Array], start: str | None) -> dict[str, Array]:
-    return {arm: y for arm, y in arms.items() if arm != start}
 
 
 def base_note(table: ScoreTable, start: str | None = STANDARD.start) -> list[str]:

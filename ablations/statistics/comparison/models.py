@@ -84,7 +84,8 @@ class ModelContrast:
 class ModelsComparison:
     """Result of `harness compare` on several runs, in units of the score.
 
-    Each contrast has its mean and benchmarks. ``kind`` was "models" in older documents.
+    Each contrast has its mean and benchmarks. ``left_out`` is as in `Comparison`. ``kind`` was
+    "models" in older documents.
     """
 
     kind: Literal["checkpoints", "models"]
@@ -98,6 +99,7 @@ class ModelsComparison:
     runs: Mapping[str, ComparedRun] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     with_all: tuple[WithAllItems, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
@@ -206,6 +208,7 @@ def _compared(
         runs=dict(zip(named, compared_runs(list(named.values())), strict=True)),
         gaps=table.gaps,
         excluded=table.excluded,
+        left_out=table.left_out,
     )
 
 

@@ -48,7 +48,8 @@ def sentence(
     steps: dict[Kind, list[Line]] = {kind: [] for kind in (*GATE, "form", "start", "control")}
     for line in (*lines, *checks):
         steps.setdefault(line.kind, []).append(line)  # others are estimates only
-    figures = [_step(kind, steps[kind], rules) for kind in GATE]
+    asked = {contrast.kind for step in design.steps for contrast in step.contrasts}
+    figures = [_step(kind, steps[kind], rules) for kind in GATE if kind in asked]
     if start := steps["start"]:
         figures.append(f"against {design.start} ({figures_of(start, rules, with_verdicts=True)})")
     return f"{_conclusion(steps, rules, design)}: {'; '.join(figures)}."

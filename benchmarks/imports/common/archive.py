@@ -34,11 +34,14 @@ class Archive:
             with plain.open_given(path) as stream, zipfile.ZipFile(stream) as archive:
                 self._members = {info.filename: info for info in archive.infolist()}
                 size = os.fstat(stream.fileno()).st_size
-            expanded = sum(info.file_size for info in self._members.values())
-            if expanded > max(LARGEST, _RATIO * size):
-                raise ValueError(f"it expands from {size >> 10} KiB to {expanded >> 20} MiB")
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path} is not a whole ZIP file: {error}") from error
+        expanded = sum(info.file_size for info in self._members.values())
+        if expanded > max(LARGEST, _RATIO * size):
+            raise UsageError(
+                f"{path} expands from {size >> 10} KiB to {expanded >> 20} MiB: of a log at most "
+                f"{LARGEST >> 20} MiB or {_RATIO} times its size are read"
+            )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)

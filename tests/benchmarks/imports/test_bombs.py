@@ -129,5 +129,5 @@ def test_many_documents_in_one_place_of_an_archive_are_refused(tmp_path: Path) -
             other.filename = f"samples/{number}_epoch_1.json"
             archive.filelist.append(other)
     assert path.stat().st_size < 50_000
-    with pytest.raises(UsageError, match=r"it expands from \d+ KiB to 1980 MiB"):
+    with pytest.raises(UsageError, match=r"\.eval expands from \d+ KiB to 1980 MiB"):
         Archive(path)
