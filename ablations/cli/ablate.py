@@ -246,11 +246,12 @@ def ablate(**given: Any) -> int:
     finish their step and save a checkpoint; a second one stops at once.  Jobs in Slurm go on.  The
     plan is written before any score is read and cannot change afterwards.
     """
-    from ablations.study.plan import plan
+    from ablations.study.plan import check_evaluations, plan
     from ablations.study.study import say_missing, study
 
     slurm = _slurm(given["executor"], given["executor_settings"])
     planned = plan(_request(given))
+    check_evaluations(planned, here=given["executor"] == "local")
     if given["plan_only"]:
         _show_plan(planned, given["seed_sd"] / 100, given["seed_correlation"], given["as_json"])
         return 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ablations.arguments import (
@@ -46,6 +47,7 @@ from harness.runs.identity import identify
 from harness.runs.store import read_json, read_manifest
 
 if TYPE_CHECKING:
+    from harness.backends.models.resolve import InForce
     from harness.protocols import Benchmark
 
 PROBE = "probe"
@@ -585,6 +587,28 @@ def run_options(request: Request) -> Mapping[str, Any]:
     The temperature is the effective one, even if it comes from the model's authors. `UsageError` if
     ``--run-args`` are invalid: before anything is trained.
     """
+    given, force = _evaluation(request)
+    return vars(given) | {"temperature": force.settings.temperature or 0.0}
+
+
+def check_evaluations(plan: Plan, *, here: bool) -> None:
+    """Raise `UsageError` for an option of the evaluations that no model of the plan can heed.
+
+    ``here``: they run on this machine, whose default backend is known. Loads no weights.
+    """
+    from benchmarks.cli.run import refuse_idle_options, refuse_unsupported, try_settings
+
+    if all(arm.origin == "runs" for arm in plan.arms) or (plan.folder / "analysis.json").exists():
+        return
+    given, force = _evaluation(plan.request)
+    given.as_json = True  # as the study asks
+    if here or given.backend not in (None, "auto"):
+        refuse_idle_options(given)
+        refuse_unsupported(force, given)
+    try_settings(force, _a_checkpoint(plan.request), given)
+
+
+def _evaluation(request: Request) -> tuple[SimpleNamespace, InForce]:
     import click
 
     from benchmarks.cli.run import run
@@ -604,7 +628,7 @@ def run_options(request: Request) -> Mapping[str, Any]:
             "itself"
         )
     force = settings_in_force(context, _a_checkpoint(request))
-    return context.params | {"temperature": force.settings.temperature or 0.0}
+    return SimpleNamespace(**context.params), force
 
 
 def _sources(request: Request) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def run(**values: Any) -> Path:
     Responses are stored as they complete: rerun the command to resume an interrupted run.
     """
     given = SimpleNamespace(**values)
-    _refuse_idle_options(given)
+    refuse_idle_options(given)
     plan = _plan(given)
     folder = Path(given.tokenizer) if given.tokenizer else plan.identity.checkpoint
     named = named_tags(folder, plan.settings.model.template_text())
@@ -257,7 +257,10 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     if given.model_name is not None:
         identity = replace(identity, name=given.model_name)
     force = settings_in_force(click.get_current_context(), identity.checkpoint)
-    _refuse_unsupported(force, identity, given)
+    refuse_unsupported(force, given)
+    _refuse_adapter(identity, given)
+    if given.dry_run:
+        try_settings(force, identity.checkpoint, given)
     settings = Settings(
         limit=given.limit,
         only=only,
@@ -309,7 +312,7 @@ def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
     )
 
 
-def _refuse_idle_options(given: SimpleNamespace) -> None:
+def refuse_idle_options(given: SimpleNamespace) -> None:
     """Raise for options that would have no effect, and for an invalid endpoint."""
     from harness import backends
     from harness.backends.http.urls import base_url, key_for
@@ -330,16 +333,31 @@ def _refuse_idle_options(given: SimpleNamespace) -> None:
             backends.refuse_unknown(name, kind, reason)
 
 
-def _refuse_unsupported(force: InForce, identity: ModelIdentity, given: SimpleNamespace) -> None:
-    """Raise for a setting in force, or an adapter, that the backend cannot heed, or no backend."""
+def refuse_unsupported(force: InForce, given: SimpleNamespace) -> None:
+    """Raise for a setting in force that the backend cannot heed, or no backend."""
+    from harness import backends
+
+    kind, reason = backends.choose(_spec(given, None))
+    for name, origin in force.origins.items():
+        backends.refuse_unknown(name, kind, reason if origin == "command line" else origin)
+
+
+def try_settings(force: InForce, checkpoint: Path | None, given: SimpleNamespace) -> None:
+    """Raise for a setting that the checkpoint's processor or chat template does not take."""
+    from harness.backends import checkpoint as checkpoints
+
+    ours = given.backend in (None, "auto", "transformers", "vllm")
+    if checkpoint is not None and given.endpoint is None and ours:
+        checkpoints.try_settings(checkpoint, force.settings)
+
+
+def _refuse_adapter(identity: ModelIdentity, given: SimpleNamespace) -> None:
+    """Raise if the model is an adapter and the backend has no adapters."""
     from harness import backends
     from harness.errors import UsageError
 
     kind, reason = backends.choose(_spec(given, None))
-    chosen = backends.backend(kind)
-    for name, origin in force.origins.items():
-        backends.refuse_unknown(name, kind, reason if origin == "command line" else origin)
-    if identity.adapter is not None and "adapter" not in chosen.settings:
+    if identity.adapter is not None and "adapter" not in backends.backend(kind).settings:
         raise UsageError(
             f"{given.model} is an adapter, which the {kind} backend puts on no model ({reason}); "
             "merge it into its checkpoint"

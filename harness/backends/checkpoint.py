@@ -171,6 +171,20 @@ def set_up(processor: Any, settings: ModelSettings) -> None:
         images.size = size
 
 
+def try_settings(folder: Path, settings: ModelSettings) -> None:
+    """Raise what `set_up` would raise, without loading weights.
+
+    A processor that cannot be loaded here is left to the backend.
+    """
+    if not (settings.chat_template or settings.chat_template_kwargs or settings.pixels()):
+        return  # transformers is slow to import
+    try:
+        processor = load_processor(folder)
+    except UsageError:
+        return
+    set_up(processor, settings)
+
+
 # Passed to every template.
 _GIVEN = frozenset({"messages", "tools", "add_generation_prompt", "documents", "raise_exception"})
 

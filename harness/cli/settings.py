@@ -99,15 +99,19 @@ def _read_config(ctx: click.Context, param: click.Parameter, name: str | None) -
     if name is None:
         return
     where = f"--config {name}"
-    known = {option.name: option for option in ctx.command.params if option is not param}
+    known = {
+        opt.removeprefix("--"): option
+        for option in ctx.command.params
+        for opt in option.opts
+        if option is not param
+    }
     defaults: dict[str, Any] = dict(ctx.default_map or {})
     file = Path(name)
     for key, value in read_yaml(file, where).items():
         key = str(key)
-        option = known.get(_PARAMETERS.get(key, key.replace("-", "_")))
+        option = known.get(key.replace("_", "-"))
         if option is None:
-            names = [opt.removeprefix("--") for each in known.values() for opt in each.opts]
-            raise UsageError(f"{where}: unknown option {key!r}: {nearest(key, names)}")
+            raise UsageError(f"{where}: unknown option {key!r}: {nearest(key, known)}")
         flags = [opt.removeprefix("--") for opt in option.opts]
         consents = (needs_consent(flag, value, file.parent) for flag in flags)
         if why := next(filter(None, consents), ""):
@@ -117,10 +121,6 @@ def _read_config(ctx: click.Context, param: click.Parameter, name: str | None) -
             defaults[str(option.name)] = beside(file, flags[0], typed)
     ctx.default_map = defaults
     ctx.meta[__name__] = where
-
-
-_PARAMETERS = {"set": "settings", "json": "as_json", "judge": "judge_url"}
-"""Options whose parameters have other names."""
 
 
 def _as_typed(option: click.Parameter, value: Any, where: str) -> Any:

@@ -99,8 +99,9 @@ def test_a_task_of_lmms_eval_and_a_suite_file(
     assert "native only" in shown
     shutil.copytree(micro_data / "vstar", tmp_path / "DATA" / "vstar")
     (tmp_path / "my.yaml").write_text(block("Suites", "yaml"))
-    (tmp_path / "colours.tsv").write_text("question\tA\tB\tanswer\nWhy?\tx\ty\tA\n")
-    shown = followed(tmp_path, block("Suites"), url)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    written = [line for line in block("A table of questions").splitlines() if "printf" in line]
+    shown = followed(tmp_path, "\n".join([*written, block("Suites")]), url)
     assert "scripted-mine-" in shown
     assert re.findall(r"^([\w:]+) +\d+\.\d ", shown, re.MULTILINE) == [
         "colours",

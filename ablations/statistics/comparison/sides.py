@@ -62,6 +62,7 @@ SIDES: Mapping[str, Literal["A", "B"]] = {A: "A", B: "B"}
 CHECKPOINTS = "these two checkpoints, not the method that made them"
 NOT_NEW = "shown on these items, not for new ones"
 ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
+ONE_NAME = "are of models with one served name; whether they are one checkpoint is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,8 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
         UsageError: the runs cannot be compared.
     """
     table = read_sides([a], [b], exclude, overlap=True)
+    if _shared([a], [b]) and not _verified(a):
+        table = replace(table, notes=(f"A and B {ONE_NAME}", *table.notes))
     tests = items_tests(table, B, A)
     lines = tuple(items_lines(tests, table.items, rules))
     found = Comparison(
@@ -287,7 +290,11 @@ def heading_of(found: Comparison) -> str:
     """Return what a comparison is about: checkpoints, or methods by their seeds."""
     if found.kind == "checkpoints":
         a, b = (
-            {str(run.manifest["model"]["fingerprint"]) for run in side}
+            {
+                str(run.manifest["model"]["fingerprint"])
+                for run in side
+                if _is_verified(run.manifest)
+            }
             for side in found.runs or ((), ())
         )
         return ONE_CHECKPOINT if a & b else CHECKPOINTS
@@ -319,6 +326,15 @@ def _shared(a: Sequence[Path], b: Sequence[Path]) -> set[str]:
 
 def _fingerprint(run: Path) -> str:
     return str(read_manifest(run)["model"]["fingerprint"])
+
+
+def _verified(run: Path) -> bool:
+    return _is_verified(read_manifest(run))
+
+
+def _is_verified(manifest: Mapping[str, Any]) -> bool:
+    """Whether the fingerprint is of a checkpoint's content, not of a server's word."""
+    return bool(manifest["model"].get("verified", True))
 
 
 def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest]:
@@ -379,7 +395,8 @@ def arms(
     table = read_sides(a, b, exclude, overlap=True)
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
-        same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
+        same = "are of the same checkpoint, sampled again" if _verified(on_a) else ONE_NAME
+        same = f"{on_a} and {on_b}, on both sides, {same}"
         table = replace(table, notes=(same, *table.notes))
     found = _one_seed if min(len(a), len(b)) < 2 else _several_seeds
     return _of_sides(found(table, rules), table, a, b)

@@ -273,6 +273,20 @@ def test_runs_without_any_difference_are_no_loss(tmp_path: Path) -> None:
     assert not found.loses
 
 
+def test_one_served_name_is_not_one_checkpoint(tmp_path: Path) -> None:
+    """Two servers may call their models alike; only a content hash tells that they are one."""
+    one = Alone(40, id=EASY)
+    a, b = (made(tmp_path, "m", FIRST, one, seed=seed) for seed in (0, 1))
+    for run in (a, b):
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["model"]["verified"] = False
+        (run / "manifest.json").write_text(json.dumps(manifest))
+    found = compare.checkpoints(a, b, RULES)
+    assert found.heading == compare.CHECKPOINTS
+    assert found.notes[0] == f"A and B {compare.ONE_NAME}"
+    assert compare.arms([a], [b], RULES).notes[0].endswith(compare.ONE_NAME)
+
+
 def test_one_checkpoint_on_both_sides_is_said(tmp_path: Path) -> None:
     one = Alone(40, id=EASY)
     first, again = (made(tmp_path, "a", FIRST, one, seed=seed) for seed in (0, 1))

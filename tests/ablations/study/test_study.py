@@ -485,6 +485,26 @@ def test_what_is_wrong_is_one_line(wrong: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+UNHEEDED = {
+    "--backend transformers --extra-body '{\"a\": 1}'": "--extra-body has no effect with the tran",
+    "--backend transformers --vllm-arg max-num-seqs=2": "--vllm-arg has no effect with the tran",
+    "--backend transformers --chat-template-kwargs '{\"a\": 1}'": "the chat template reads no 'a'",
+    "--min-pixels 99999 --max-pixels 999": "--min-pixels 99999 is above --max-pixels 999",
+}
+
+
+@pytest.mark.parametrize("plan", [[], ["--plan"]])
+@pytest.mark.parametrize("args", UNHEEDED)
+def test_a_setting_that_no_evaluation_heeds_is_one_line_before_anything_runs(
+    args: str, plan: list[str], micro_data: Path, tmp_path: Path
+) -> None:
+    words = ["ablate", "objective-vs-data", "--suite", "vqa12", "--benchmarks", "vstar", *plan]
+    words += ["--model", WEIGHTS, "--data-root", micro_data, "--studies", tmp_path]
+    words += ["--pairs", "micro:image", "--rl-data", "micro:image", "--run-args", args]
+    one_line(harness(*words), UNHEEDED[args])
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_run_twice_is_refused(planted_runs: Runs, tmp_path: Path) -> None:
     run = planted_runs[names_of(BASELINE, LOW)[0]]
     words = study_words(tmp_path, planted_runs, {METHOD: HIGH})

@@ -17,6 +17,7 @@ from benchmarks.options import split
 from harness.backends.models.settings import ModelSettings
 from harness.cli.settings import options_in_config, settings_in_force
 from harness.errors import UsageError
+from harness.own_code import needs_consent
 
 
 def parsed(*words: str) -> click.Context:
@@ -66,6 +67,27 @@ def test_a_file_means_what_is_typed(
     file.write_text(yaml.safe_dump({"model": "m", "suite": "probe", **options}, sort_keys=False))
     words = ("--model", "m", "--suite", "probe", *typed(options))
     assert parsed("--config", str(file)).params == parsed(*words).params
+
+
+@pytest.mark.parametrize("option", [opt for each in run.params for opt in each.opts])
+def test_every_option_can_stand_in_a_file_by_its_name(option: str, tmp_path: Path) -> None:
+    """But for ``--config`` itself and those that give away a right."""
+    file, name = tmp_path / "run.yaml", option.removeprefix("--")
+    words = ("--config", str(file), "--model", "m", "--suite", "probe")
+    for written in (name, name.replace("-", "_")):
+        file.write_text(f"{written}: null")
+        if name == "config" or needs_consent(name, None):
+            with pytest.raises(UsageError, match=r"unknown option|on the command line"):
+                parsed(*words)
+        else:
+            parsed(*words)
+
+
+def test_a_file_names_whose_settings_count(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("{model: m, suite: probe, model-settings: qwen3_vl_8b, temperature: 0.6}")
+    found = settings_in_force(parsed("--config", str(file)), None)
+    assert (found.settings.temperature, found.settings.top_k) == (0.6, 20)  # docs/settings.md
 
 
 def test_the_command_line_wins_and_each_value_says_where_it_is_from(tmp_path: Path) -> None:
