@@ -23,7 +23,7 @@ from ablations.statistics.contrasts import (
     Rules,
     judge,
 )
-from ablations.statistics.design.roles import STANDARD
+from ablations.statistics.design.roles import STANDARD, Design
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.lines import Analysis, Line
 from ablations.statistics.text.verdict import withheld
@@ -592,6 +592,12 @@ def test_missing_arms_shrink_what_is_tested() -> None:
     assert all(line.tested for line in analysis.contrasts)
     assert analysis.missing == ("da-sft", "da-qa", PLACEBO)
     assert "placebo missing" in analysis.verdict
+    roles = {BASELINE: "baseline", METHOD: "method"}  # a study that has no other steps
+    scores = single_items(macro(OBJECTIVE, (BASELINE, METHOD), 0.002))
+    own = analyse(*scores, Rules(resamples=200), design=Design.of(roles))
+    assert own.missing == ()
+    assert "missing" not in own.verdict
+    assert "without a data arm its source cannot be judged" in own.verdict
     without_data = analysed(OBJECTIVE, (BASELINE, PLACEBO, METHOD))
     assert "without a data arm its source cannot be judged" in without_data.verdict
     without_start = analysed(OBJECTIVE, ("da-rl", METHOD))
