@@ -41,14 +41,12 @@ def main() -> None:
 
 
 def _ours(times: dict[str, list[float]]) -> float:
-    """Print the engine beside the bare client; return the engine's median, in seconds."""
+    """Print the median pair of engine and bare client; return the engine's median, in seconds."""
     bare, engine = statistics.median(times["bare"]), statistics.median(times["engine"])
     ratios = [e / b for e, b in zip(times["engine"], times["bare"], strict=True)]
-    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+    ratio = f"{statistics.median(ratios):5.3f} x bare ({min(ratios):.3f} to {max(ratios):.3f})"
     print(f"bare async client        {bare:7.1f} s")
-    print(
-        f"harness                  {engine:7.1f} s   {statistics.median(ratios):5.3f} x bare ({spread})"
-    )
+    print(f"harness                  {engine:7.1f} s   {ratio}")
     return engine
 
 
