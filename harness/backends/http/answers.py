@@ -24,6 +24,8 @@ _PASSING = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
 # Overload: too many requests, overloaded (Anthropic).
 _BUSY = frozenset({429, 529})
+# About an account: its key, credit, rights or rate.
+_OF_ACCOUNT = frozenset({401, 402, 403, 429})
 
 # Finish reasons of complete answers, in lower case, with our name for each. Any other (vLLM's
 # "abort" and "error", DeepSeek's "insufficient_system_resource") is a failure.
@@ -56,16 +58,21 @@ _OVERFLOW_CODE = re.compile(
 _TOO_LONG = tuple(
     re.compile(rf"\b({words})", re.IGNORECASE)
     for words in (
-        # not "the token has expired", "maximum file length"
-        r"tokens?\b|(?<=input )length|(?<=prompt )length|(?<=sequence )length",
-        r"prompt|inputs?\b|messages?\b|context",
+        # not "maximum file length", "too many stop tokens", "prompt token ids must be less than"
+        r"(?<!stop )tokens?\b(?! ids?\b| index)"
+        r"|(?<=input )length|(?<=prompt )length|(?<=sequence )length",
+        # not Go's "failed to refresh token: context deadline exceeded"
+        r"prompt|inputs?\b|messages?\b|context(?! deadline)",
         # "must have less than 1024", "but model only supports up to 32768"
         r"exceed|too (long|large|many)|(greater|larger|longer|less) than|must be (?=<=)|maximum"
         r"|only supports",
     )
 )
 # "Too many input tokens per minute", not "Too many input tokens".
-_RATE = re.compile(r"\bper (min|sec|day|hour)|\brate\b|\bqueue", re.IGNORECASE)
+_RATE = re.compile(
+    r"\bper (min|sec|day|hour)|\bmonth|\bdaily|\bquota|\bcredits?\b|\brate\b|\bqueue|\bconcurrent",
+    re.IGNORECASE,
+)
 _OVERFLOW = re.compile(
     "|".join(
         (
@@ -183,10 +190,13 @@ class Answer:
     @property
     def is_overflow(self) -> bool:
         """Whether prompt plus answer exceed the context; llama.cpp may report it as a 500."""
-        if self.status < 400 or self.status == 429:
+        if self.status < 400 or self.status in _OF_ACCOUNT:
             return False
         if _OVERFLOW_CODE.search(self.code) or _OVERFLOW.search(self._text):
             return True
+        document = self.document
+        if not isinstance(document, dict) or isinstance(document.get("detail"), list):
+            return False  # a gateway's page, or a validator's list, which may repeat the prompt
         return any(
             all(words.search(sentence) for words in _TOO_LONG) and not _RATE.search(sentence)
             for sentence in re.split(r"[.!?;] ", self._text)

@@ -321,6 +321,23 @@ OTHER_REFUSALS = {
     "images": error("Too many images in the prompt: at most 1 may be provided"),
     "body": error("The request body exceeds the maximum size of 10 MB", 413),
     "no role": error("messages: an input message must have a role"),
+    "stop tokens": error("too many stop tokens in the input, the maximum is 4"),
+    "vocabulary": error("prompt token ids must be less than 151936"),
+    "Go's deadline": error("failed to refresh token: context deadline exceeded"),
+    "OpenRouter, credit": error(
+        "Prompt tokens limit exceeded: 5222 > 3329. To increase, visit the settings", 402
+    ),
+    "month": error("You have exceeded this month's quota of input tokens"),
+    "a gateway's page": Reply(
+        400,
+        raw=b'<html><meta name="viewport" content="maximum-scale=1"><meta name="csrf-token">'
+        b'<input type="hidden"><h1>Bad Gateway</h1></html>',
+    ),
+    "a validator that repeats the prompt": Reply(
+        422,
+        raw=b'{"detail": [{"loc": ["body", "n"], "msg": "Input should be at most 1", "input": '
+        b'{"messages": "a context of more tokens than the maximum"}}]}',
+    ),
 }
 
 
@@ -333,8 +350,8 @@ def test_a_context_overflow_is_known_in_the_words_of_every_server() -> None:
 
 def test_other_refusals_are_no_overflow() -> None:
     for name, reply in OTHER_REFUSALS.items():
-        raw = json.dumps({"error": {"message": reply.text, **reply.error}}).encode()
-        assert not Answer(reply.status, raw).is_overflow, name
+        made = json.dumps({"error": {"message": reply.text, **reply.error}}).encode()
+        assert not Answer(reply.status, reply.raw or made).is_overflow, name
 
 
 REFUSED: dict[str, tuple[str, Reply]] = {
