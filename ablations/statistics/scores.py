@@ -580,8 +580,8 @@ def _check_scoring(runs: Sequence[_Run], answers: Sequence[_Answers], name: str)
             raise UsageError(
                 f"{name}: {runs[0].path} and {run.path} were scored by different versions of the "
                 f"scorer ({', '.join(sorted(first.scorers))} and "
-                f"{', '.join(sorted(other.scorers))}): run the same `harness run` or "
-                "`harness import` again, which only scores the answers"
+                f"{', '.join(sorted(other.scorers))}): run the same command (`harness run`, "
+                "`import` or `ablate`) again, which only scores the answers"
             )
         if others := _differing(other.targets, first.targets):
             raise UsageError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 QUIET = 5.0  # seconds before telling the user what is being waited for
+SAVING = "waiting for running commands to save; interrupt again to stop at once"
 Run = Callable[[Sequence[str], Path], str]
 """Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
 
@@ -182,15 +183,18 @@ def _prepare() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def stop(*commands: Command) -> None:
-    """Interrupt commands and wait for them; a second interrupt of this process ends the wait."""
+def stop(*commands: Command, waiting: str = SAVING) -> None:
+    """Interrupt commands and wait for them; a second interrupt of this process ends the wait.
+
+    ``waiting`` is said where that takes a while.
+    """
     for command in commands:
         command.send_signal(signal.SIGINT)
     try:
         for command in commands:
             command.wait(QUIET)
     except subprocess.TimeoutExpired:
-        say("waiting for running commands to save; interrupt again to stop at once")
+        say(waiting)
         for command in commands:
             command.wait()
 

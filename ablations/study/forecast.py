@@ -35,6 +35,7 @@ STEPS = 4  # training steps measured
 FEW = 16  # items measured per benchmark
 TICK = 0.05  # seconds between progress checks
 LOG = "calibration.log"
+ENDING = "enough is measured: waiting for the measured command to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,7 @@ def _watch(
                 time.sleep(TICK)
         finally:
             if process.poll() is None:
-                stop(process)
+                stop(process, waiting=ENDING)
     return seen, time.monotonic() - begun, code
 
 
