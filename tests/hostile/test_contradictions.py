@@ -278,6 +278,20 @@ def test_a_saved_gate_whose_numbers_contradict_each_other_is_refused(
         read_saved(path)
 
 
+def test_a_saved_gate_may_have_a_rounding_error_above_1(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    policy = Policy(Limits(), {"vstar": Limits(max_drop=0.9)})
+    path = tmp_path / "gate.json"
+    document = json.loads(json_text(gate([runs[0]], [runs[1]], policy, 1.0)))
+    names = [row["benchmark"] for row in document["benchmarks"]]
+    row = document["benchmarks"][names.index("vstar")]
+    above = 1 + 2e-16
+    row["candidate"], row["baseline"] = above + min(0, row["delta"]), above - max(0, row["delta"])
+    path.write_text(json.dumps(document))
+    assert isinstance(read_saved(path), Gate)
+
+
 @pytest.mark.parametrize("step", [10**9, 2, "3", None])
 def test_a_checkpoint_that_names_another_step_is_not_resumed(tmp_path: Path, step: Any) -> None:
     """Of a billion steps a training of twenty would be at its end, with nothing trained."""

@@ -45,7 +45,8 @@ def _check(line: GatedBenchmark) -> None:
         ValueError: they contradict each other; it says how.
     """
     name, p = line.benchmark, line.p
-    if not (0 <= line.baseline <= 1 and 0 <= line.candidate <= 1):
+    # Means of ones may be a rounding error above 1.
+    if not all(-1e-9 <= score <= 1 + 1e-9 for score in (line.baseline, line.candidate)):
         raise ValueError(f"a score on {name} is not in [0, 1]")
     if not close(line.delta, line.candidate - line.baseline):
         raise ValueError(f"the difference on {name} is not that of its scores")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from hypothesis import strategies as st
 
 from ablations.statistics.agreement import check_holm, check_line, checked
 from ablations.statistics.analysis import ItemsTest, analyse, items_lines, per_seed
-from ablations.statistics.comparison.sides import items_macro, mean_of
+from ablations.statistics.comparison.sides import Comparison, items_macro, mean_of
+from ablations.statistics.comparison.stored import read_comparisons
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.design.roles import STANDARD, Contrast, Design, Step
 from ablations.statistics.estimates import VERDICTS, Array, Items, Verdict
 from ablations.statistics.lines import Analysis, BenchmarkLine, Macro
+from ablations.study.plan import json_text
+from harness.errors import UsageError
 
 RULES = Rules(margin=0.05, effect_size=0.1, resamples=20)
 # Five arms; the trend's levels are not evenly spaced.
@@ -156,6 +160,36 @@ def check_family(lines: list[BenchmarkLine], macro: Macro) -> None:
 @settings(max_examples=60, deadline=None)
 def test_what_a_comparison_says_agrees(seed: int, n: int, clusters: int, shift: float) -> None:
     check_family(*compared(seed, n, shift, clusters))
+
+
+SIZES = [
+    [(1, "right"), (20, "any")], [(1, "graded"), (20, "graded"), (3, "any")], [(1, "any")],
+    [(2, "right"), (1, "right")], [(20, "right"), (20, "any")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_comparison_of_any_size_is_read_as_it_was_saved(
+    tmp_path: Path, sizes: list[tuple[int, str]]
+) -> None:
+    rng, saved_to = np.random.default_rng(0), tmp_path / "comparison.json"
+    tests = {}
+    for at, (n, kind) in enumerate(sizes):
+        a, b = rng.random((2, 1, n))
+        a, b = (a, b) if kind == "graded" else ((y > 0.5 * (kind == "any")) * 1.0 for y in (a, b))
+        tests[str(at)] = ItemsTest.of(b, a, Items.plain(n), single=True)
+    lines = items_lines(
+        tests, dict(zip(tests, (Items.plain(n) for n, _ in sizes), strict=True)), RULES
+    )
+    macro = mean_of(lines, items_macro(tests, RULES))
+    found = Comparison("checkpoints", "", macro, lines, RULES.margin, RULES.alpha, ())
+    saved_to.write_text(json_text(found))
+    assert read_comparisons(saved_to).to_frame().equals(found.to_frame())
+    if sum(line.mde is not None for line in lines) == macro.averaged != len(lines):
+        delta = macro.delta + 0.1
+        saved_to.write_text(json_text(replace(found, macro=replace(macro, delta=delta))))
+        with pytest.raises(UsageError, match="is not that of"):
+            read_comparisons(saved_to)
 
 
 def test_an_edited_number_of_a_comparison_is_refused() -> None:
