@@ -45,7 +45,9 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
     for path in paths:
         row = first_object(path)
         metrics = {"score": Metric()} if "score" in row else {}
-        task = LoggedTask(str(row.get("benchmark") or path.stem), partial(_samples, path), metrics)
+        clusters = "as the file says" if _text(row, "cluster") else ""
+        name = str(row.get("benchmark") or path.stem)
+        task = LoggedTask(name, partial(_samples, path), metrics, clusters=clusters)
         model = str(row.get("model") or path.stem)
         yield Log("predictions", "1", model, [task], [path])
 

@@ -81,6 +81,15 @@ def test_runs_whose_prompts_or_targets_differ_are_refused_and_unknown_ones_are_n
     assert any("clusters are not known" in note for note in notes)
 
 
+def test_clusters_of_the_file_are_not_called_unknown(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.jsonl", [0, 1] * 3, cluster="c")
+    (run,) = imported(tmp_path, log)
+    told = manifest(run["run"])["benchmarks"]["a"]
+    assert told["clusters"] == "as the file says"
+    assert "clusters" not in told["note"]
+    assert {row["cluster"] for row in lines(run["run"], "a").values()} == {"c"}
+
+
 def test_named_as_ours_they_are_scored_as_score_scores_them(tmp_path: Path) -> None:
     longbench.write(tmp_path / "data")
     data = json.loads((tmp_path / "data/longbench_v2/data.json").read_text())
