@@ -278,6 +278,20 @@ def test_a_saved_gate_whose_numbers_contradict_each_other_is_refused(
         read_saved(path)
 
 
+def test_a_saved_gate_that_was_not_decided_is_no_go_by_another_word(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    policy = Policy(Limits(max_drop=0.05), {"vstar": Limits(max_drop=0.05)})
+    path = tmp_path / "gate.json"
+    document = json.loads(json_text(gate([runs[0]], [runs[1]], policy, 1.0)))
+    assert "not enough data" in {row["status"] for row in document["benchmarks"]}
+    for row in document["benchmarks"]:
+        row |= {"status": "non-inferior", "p": 1.0, "undecided": None}
+    path.write_text(json.dumps(document | {"verdict": "GO"}))
+    with pytest.raises(UsageError, match="do not say non-inferior"):
+        read_saved(path)
+
+
 def test_a_saved_gate_may_have_a_rounding_error_above_1(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:

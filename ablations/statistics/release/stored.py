@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ablations.statistics.agreement import close
 from ablations.statistics.comparison.models import ModelsComparison
 from ablations.statistics.comparison.sides import Comparison
@@ -50,14 +52,17 @@ def _check(line: GatedBenchmark) -> None:
         raise ValueError(f"a score on {name} is not in [0, 1]")
     if not close(line.delta, line.candidate - line.baseline):
         raise ValueError(f"the difference on {name} is not that of its scores")
+    half = np.inf
     if line.low is not None and line.high is not None:
+        half = (line.high - line.low) / 2
         # The score test's interval has one item added to either kind of discordance.
         center = line.delta * (line.items / (line.items + 2) if line.test == SCORE else 1)
         if line.low > line.high or not close((line.low + line.high) / 2, center):
             raise ValueError(f"the interval on {name} is not that of its difference")
     if line.max_relative_drop != line.limits.relative_drop(line.baseline):
         raise ValueError(f"{name} is not judged by its limits")
-    kept = line.limits.sign * line.delta + line.limits.max_drop >= -1e-9
+    # The test's error is at least the interval's.
+    kept = line.limits.sign * line.delta + line.limits.max_drop - half >= -1e-9
     allowed = {
         Status.INFERIOR: p is not None and 0 <= p <= ALPHA / 2,
         Status.NON_INFERIOR: p is not None and 1 - ALPHA / 2 - 1e-9 <= p <= 1 and kept,
