@@ -57,7 +57,9 @@ REFUSAL = pattern(
 )
 # What follows names what the answer is compared with, or why it is.
 THAN = pattern(
-    r",?\s(?:than|compared (?:to|with)|followed by)\b[^,;]*", "taller than Bob", "taller then"
+    r",?\s(?:than|compared (?:to|with)|(?<!is )(?<!are )followed by)\b[^,;]*",
+    "taller than Bob",
+    "it is followed by Bob",
 )
 REASON = pattern(
     r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b",

@@ -33,9 +33,10 @@ _BREAK = pattern(
 )
 _APART = re.compile(r"\W*$|\s?[,.:;!(\-—]")
 _VERB_BEFORE = pattern(
-    r"(?:\b(?:is|are|was|were|be|(?<!followed )by|equals|count)\s|=\s?)(?:an?\s|the\s)?$",
-    "it is a ",
-    "this ",
+    r"(?:\b(?:is|are|was|were|be|(?<!(?<!is )(?<!are )followed )by|equals|count)\s|=\s?)"
+    r"(?:an?\s|the\s)?$",
+    "it is followed by ",
+    "tops the chart, followed by ",
 )
 _ARTICLE = pattern(r"^(?:the|an?) (?=\w{2})", "the red one", "a B")
 _COMMON = {"yes", "no", "true", "false", "a", "i", "an", "the", "none", "both", "all"}
@@ -244,8 +245,8 @@ class OptionTexts:
     def _claim(self, sentence: str) -> str:
         """Return what a sentence claims: of "red because it is hot" the first part."""
         whole = key(ends_of(sentence))
-        if not any(THAN.search(self.keys[index]) for index in self.mentioned(whole)):
-            whole = THAN.sub("", whole)
+        named = [span for spans in self._spans(whole).values() for span in spans]
+        whole = THAN.sub(lambda than: than[0] if _within(than.start(), named) else "", whole)
         head = _BREAK.split(whole, maxsplit=1)[0]
         return head if head in self.keys or self.mentioned(head) else whole
 
@@ -284,6 +285,10 @@ def _is_mathematics(span: str) -> bool:
     """Whether a span is an expression, in which words of an option may stand by chance."""
     bare = re.sub(r"\\[A-Za-z]+", "", span)
     return not _WORD.search(bare) and value_of(span[:200]) is not None
+
+
+def _within(position: int, spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start < position < end for start, end in spans)
 
 
 def _inside(span: tuple[int, int], other: tuple[int, int]) -> bool:

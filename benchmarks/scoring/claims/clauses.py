@@ -93,8 +93,8 @@ _DENIES_AFTER = (
 )
 _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
-    r"|(?:any|every)thing but|all but|opposite of|hardly|rules? out|eliminate|exclude|discard"
-    r"|reject|unlikely|myth|misconception"
+    r"|(?:any|every)thing but|all but|opposite of(?= §+(?!§| (?:is|are)\b))|hardly|rules? out"
+    r"|eliminate|exclude|discard|reject|unlikely|myth that|misconception"
     r"|doubt|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
     r"|different from|whether|(?:say|tell|know|sure|clear) if"
     r"|nowhere near|far from|disagree|no way|no longer|lacks?|less(?= §)"
@@ -146,7 +146,9 @@ _CONDITION = pattern(
 SUBJUNCTIVE = pattern(
     r"(?i)\b(?:if|unless|had|were)\s(?!i\b|we\b|you\b|forced\b|one\b|any\b)[^,.;\n]{0,60}"
     r"\b(?:were|was|had|did|could|would)\b"
-    r"|\b(?:(?:any|some)(?:one|body)|people|those|students?) (?:who|that)\b[^,.;\n]{1,60}\bwould\b"
+    r"|\b(?:(?:any|some)(?:one|body)|people|those|students?) (?:who|that) (?:overlook|mis|forg[eo]t"
+    r"|ignor|skip|confus|guess|neglect|(?:do|does|did)(?: not|n't) )[^,.;\n]{1,60}\bwould\b"
+    r"|\A\W*(?:or )?(?:else|otherwise),? (?:it|that|the answer) would\b"
     r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b"
     r"|\A[^\w§]*(?:(?:the |my )?(?:answer|option|choice)[^\w§]+|it |that )?"
     r"(?:(?:§+|\d[\d.,]*)[^\w§]*\s)?would have been\b",

@@ -47,7 +47,8 @@ _ADDED = re.compile(
     r"|or (?:more|less|fewer)\b)"
 )
 _SUPPOSES = re.compile(
-    r"(?i)\b(?:assum\w+|suppose|let|if|denote|start\w*|begin\w*)\b[^,;:\d]{0,24}\d"
+    r"(?i)\b(?:assum\w+|suppose|let|if|denote|(?:start|begin)\w* (?:off |out )?with)\b"
+    r"[^,;:\d]{0,24}\d"
 )
 _CONCEDED = re.compile(r"(?i)\A\W*(?:although|though|while|whereas)\b[^,;]*[,;]\s*")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")

@@ -14,6 +14,7 @@ YES = Target("choice", "B", choices=("Yes", "No"))
 PLACE = Target("choice", "C", choices=("4", "8", "3", "2"))
 ANGLE = Target("choice", "B", choices=("40°", "50°", "80°", "100°"))
 BAR = Target("choice", "C", choices=("Norway", "Sweden", "Iceland"))
+MORE = Target("choice", "C", choices=("more than 5", "less than 5", "exactly 5"))
 ORDER = Target("choice", "A", choices=("red followed by blue", "blue followed by red"))
 TALLER = Target("choice", "A", choices=("taller than Bob", "shorter than Bob"))
 COUNT = Target("number", "5", precision=0, answer_type="integer")
@@ -24,6 +25,7 @@ ROWS: list[Row] = [
     (COUNT, "There are 3 cars and 2 trucks, so 5 vehicles in total.", RIGHT),
     (COUNT, "There are 5 cars and 3 trucks, so 8 vehicles in total.", WRONG),
     (COUNT, "We start with 5 cars. Take 2 away → 3. Take 1 more → 2 left.", UNREAD),
+    (COUNT, "It starts at 5. Then it rises steadily.", RIGHT),
     (COUNT, "a 5 by 7 grid", WRONG),
     (COUNT, "Answer: 5 (wrong)", UNREAD),
     (COUNT, "She has 7 apples and gives away 2, leaving 5.", RIGHT),
@@ -36,6 +38,15 @@ ROWS: list[Row] = [
     (YES, "The answer is yes because the largest is 9.", WRONG),
     (BAR, "Iceland tops the chart, followed by Norway.", RIGHT),
     (BAR, "Norway, followed by Iceland.", WRONG),
+    (BAR, "Norway is followed by Iceland.", RIGHT),
+    (BAR, "Iceland is followed by Norway.", WRONG),
+    (BAR, "The opposite of Norway is Iceland.", RIGHT),
+    (BAR, "The opposite of Iceland is Norway.", WRONG),
+    (BAR, "The painting depicts the myth of Iceland.", RIGHT),
+    (BAR, "Anyone who reads the chart would say Iceland.", RIGHT),
+    (BAR, "It's Norway that is shown, else it would be Iceland.", WRONG),
+    (MORE, "The answer is exactly 5, compared with more than 5.", RIGHT),
+    (MORE, "It is more than 5.", WRONG),
     (ORDER, "It is red followed by blue.", RIGHT),
     (ORDER, "It is blue followed by red.", WRONG),
     (TALLER, "He is taller than Bob.", RIGHT),
