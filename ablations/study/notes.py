@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ablations.arguments import setting
@@ -16,6 +17,8 @@ from ablations.study.plan import ArmPlan, Plan
 from ablations.training.claim import loss_of
 from harness.errors import UsageError
 from harness.runs.store import read_json, read_manifest
+
+EARLIEST = timezone(timedelta(hours=14))  # where a day begins first
 
 
 def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
@@ -103,15 +106,33 @@ def external_notes(plan: Plan) -> list[str]:
 
 
 def _times(arms: str, paths: Sequence[Path], written: str | None) -> str:
-    begun = [each for path in paths for each in read_manifest(path)["invocations"]]
-    times = [each.get("ended") or each.get("started") for each in begun]
-    finished = max((str(time) for time in times if time), default=None)
-    start = f"the runs of {arms} are external and were finished {finished or 'at an unknown time'}"
-    if written is None:
+    last = [_last(path) for path in paths]
+    known = [each for each in last if each is not None]
+    moment, finished = max(known) if len(known) == len(last) else (None, "at an unknown time")
+    start = f"the runs of {arms} are external and were finished {finished}"
+    planned = _moment(written)
+    if planned is None:
         return start
-    if finished is not None and finished > written:
+    if moment is not None and moment > planned:
         return f"{start}, after the plan was written ({written})"
     return f"{start}; the plan was written {written}, when their scores may have been known"
+
+
+def _last(path: Path) -> tuple[datetime, str] | None:
+    """Return when a run ended, and how its manifest writes it; None if it does not say."""
+    begun = read_manifest(path)["invocations"]
+    times = [str(each.get("ended") or each.get("started")) for each in begun]
+    known = [(moment, time) for time in times if (moment := _moment(time)) is not None]
+    return max(known, default=None) if len(known) == len(times) else None
+
+
+def _moment(time: object) -> datetime | None:
+    """Read an ISO time, also lmms-eval's ``20261129_162829``; without a zone, in the earliest."""
+    try:
+        found = datetime.fromisoformat(str(time).replace("_", "T"))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=EARLIEST)
 
 
 def _written(folder: Path) -> str | None:

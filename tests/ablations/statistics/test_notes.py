@@ -46,6 +46,10 @@ def finished(arms: dict[str, list[Path]], time: str) -> None:
     [
         ("2020-01-01T00:00:00+00:00", ", when their scores may have been known"),
         ("2999-01-01T00:00:00+00:00", ", after the plan was written (WRITTEN)"),
+        # lmms-eval's form, and Inspect's without a zone
+        ("20200101_120000", ", when their scores may have been known"),
+        ("29990101_120000", ", after the plan was written (WRITTEN)"),
+        ("2999-01-01T00:00:00", ", after the plan was written (WRITTEN)"),
     ],
 )
 def test_the_times_of_runs_and_plan_are_given(
@@ -58,6 +62,19 @@ def test_the_times_of_runs_and_plan_are_given(
     assert f"the runs of grpo, contextrl are external and were finished {time}" in note
     assert written in note
     assert note.endswith(end.replace("WRITTEN", written))
+
+
+@pytest.mark.parametrize("time", ["unknown", "1795939421.5", ""])
+def test_a_time_that_is_not_known_is_before_or_after_nothing(
+    time: str, arms: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    study = planned(tmp_path / "studies" / "first", arms)
+    path = arms[METHOD][0] / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["invocations"][-1] |= {"started": time, "ended": None}
+    path.write_text(json.dumps(manifest))
+    (note,) = external_notes(study)
+    assert "were finished at an unknown time; the plan was written " in note
 
 
 def test_other_studies_of_the_same_runs_are_named(
