@@ -307,7 +307,10 @@ class Reader:
             for name, value in fields.items()
         }
         if chosen["suite"] is None:
-            raise UsageError("no suite to evaluate on: give --suite, or suite: in the study file")
+            raise UsageError(
+                "no suite: give --suite, or suite: in the study file; of runs, the suite or "
+                "benchmark that they are of"
+            )
         train_args = (*self._training(study.recipe, study.settings, "settings"),)
         train_args += tuple(given.get("train_args") or ())
         return Request(

@@ -92,9 +92,9 @@ def refuse_another(
     stored = [(count, entry(manifest, count.source)) for count in merged(counts)]
     others = [(count, list(_changes(known, source))) for count, known in stored if known]
     if others and all(changes for _, changes in others):
-        total, changes = others[-1]
+        answers, changes = sum(count.answers for count, _ in others), others[-1][1]
         raise UsageError(
-            f"{counted(total.answers, 'stored response')} came from another server "
+            f"{counted(answers, 'stored response')} came from another server "
             f"({'; '.join(changes)}): pass --same-model if it serves the same model, or --fresh to "
             "start a new run"
         )
