@@ -225,7 +225,10 @@ def _settings(world: Path) -> None:
     (world / "recommended.yaml").write_text(
         "title: Mine\nsettings:\n  top_p: {value: 0.5, source: a card}\n"
     )
-    (world / "short.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    (world / "short.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+        "{% if enable_thinking %}<think>{% endif %}"
+    )
     (world / "adapter").mkdir()
     config = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": "model"}
     (world / "adapter" / "adapter_config.json").write_text(json.dumps(config))
