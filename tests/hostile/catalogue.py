@@ -451,7 +451,7 @@ _MODULES: Mapping[str, str] = {
         ablations/study/children.py ablations/study/designs.py ablations/study/forecast.py
         ablations/study/jobs.py ablations/study/listing.py ablations/study/notes.py
         ablations/study/plan.py
-        ablations/study/preloaded.py ablations/study/sizing.py ablations/study/study.py
+        ablations/study/preloaded.py ablations/study/study.py
         ablations/training/ledger.py ablations/training/run.py reports/read/study.py""",
     "study file": "ablations/study/declared.py harness/files/typed_yaml.py",
     "trajectories": """
