@@ -108,5 +108,5 @@ def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
         if manifest["missed"]:
             echo(f"{manifest['missed']} could not be judged: the same command asks again")
         if made_by_other_code(manifest):
-            echo("finished earlier, by another version of the builders: another --out builds anew")
+            echo("built by another version of this program: give another --out to build it again")
     return int(bool(manifest["missed"]))

@@ -80,7 +80,7 @@ def test_another_version_of_the_builders_goes_on_with_a_build(
         made = build.finished or build.finish([{"id": "b"}])
     assert (tmp_path / "pairs.jsonl").read_text() == json.dumps({"id": "ab"[not finished]}) + "\n"
     shown(made, tmp_path, as_json=False)
-    assert ("by another version of the builders" in capsys.readouterr().out) == finished
+    assert ("built by another version" in capsys.readouterr().out) == finished
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
