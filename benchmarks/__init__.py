@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from harness.late import late
+from harness import late
 
 if TYPE_CHECKING:
     from benchmarks.imports.log_runs import import_log

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import unknown
-from harness.frames import frame
 from harness.records import Response, Sample
 from harness.runs.store import SampleKey, read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, checked_summaries, current_values
@@ -127,3 +126,30 @@ def _row(benchmark: str, key: SampleKey, sample: Sample) -> dict[str, Any]:
         "prompt": "\n\n".join(sample.prompt),
         **answered,
     }
+
+
+def frame(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    numbers: Sequence[str] = (),
+    counts: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the rows as a frame; ``numbers`` are floats (NaN: none), ``counts`` integers or NA.
+
+    Half a character in a text is written out: pandas' strings cannot hold it.
+    """
+    import pandas as pd
+
+    cells = [[_storable(row.get(name)) for name in columns] for row in rows]
+    made = pd.DataFrame(cells, columns=list(columns))
+    return made.astype(
+        {name: kind for names, kind in ((numbers, "float64"), (counts, "Int64")) for name in names}
+    )
+
+
+def _storable(value: Any) -> Any:
+    r"""Return a text that UTF-8 has bytes for, half a character as ``\ud83d``."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

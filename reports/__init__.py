@@ -5,7 +5,7 @@ No statistics are computed here: every number comes from the records of the laye
 
 from typing import TYPE_CHECKING
 
-from harness.late import late
+from harness import late
 
 if TYPE_CHECKING:
     from reports.output import write

@@ -18,9 +18,9 @@ from ablations.cli.exclude import exclude_option, exclusion_lines
 from ablations.interrupts import Interrupted, listening
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
+from harness.cli.groups import PanelCommand
 from harness.cli.options import COUNT, FOLDER, POINTS, option
 from harness.cli.output import echo, print_result
-from harness.cli.panels import PanelCommand
 from harness.cli.tables import aligned
 from harness.errors import UsageError
 from harness.files.names import is_own_name

@@ -13,9 +13,9 @@ import click
 from ablations.interrupts import Interrupted, listening
 from ablations.settings import Settings, read_recipe, refuse_code, settings
 from harness.cli import options
+from harness.cli.groups import PanelCommand
 from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
-from harness.cli.panels import PanelCommand
 from harness.errors import UsageError
 from harness.files.text import counted
 from harness.patterns import SECONDS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.statistics.design.roles import Kind
 from ablations.statistics.estimates import Verdict
-from harness.frames import frame
+from harness.reading import frame
 
 if TYPE_CHECKING:
     import pandas as pd

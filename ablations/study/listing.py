@@ -15,7 +15,7 @@ from ablations.study.study import Report, stored_report
 from harness.errors import UsageError
 from harness.files.locking import is_held
 from harness.files.typed_json import record
-from harness.runs.listing import holders
+from harness.runs.lookup import holders
 from harness.runs.store import read_json
 
 

@@ -14,7 +14,7 @@ from ablations.training.plan import TrainingPlan
 from ablations.training.rewards import reward_of
 from harness.backends.reasoning_tags import named_tags
 from harness.files.atomic import write_json
-from harness.install.unused import without
+from harness.install.extras import without
 from harness.reasoning import extra_tags
 from harness.runs.store import is_torn, read_json
 

@@ -16,15 +16,15 @@ from benchmarks.cli.ids import read_ids
 from benchmarks.cli.own import benchmark_files
 from harness.backends.reasoning_tags import named_tags
 from harness.cli import options
+from harness.cli.groups import PanelCommand
 from harness.cli.output import echo, print_result
-from harness.cli.panels import PanelCommand
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
 from harness.files.names import is_own_name, is_title
 from harness.files.text import counted
 from harness.reasoning import extra_tags
 from harness.runs.identity import identify
-from harness.runs.plan import plan_run
+from harness.runs.plan import plan_run, preview
 
 if TYPE_CHECKING:
     from harness.backends import BackendSpec
@@ -417,7 +417,6 @@ def _execute(
 def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:
     from harness import backends
     from harness.backends.models.resolve import suitable
-    from harness.runs.preview import preview
 
     kind, reason = backends.choose(_spec(given, plan))
     document = preview(plan, f"{kind} ({reason})")

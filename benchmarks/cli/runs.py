@@ -22,7 +22,7 @@ def runs(folder: Path, as_json: bool) -> None:
     command asked for (the same command goes on), "errors" if responses failed (the same command
     asks again), else "finished".  "unreadable" runs are listed with the reason.
     """
-    from harness.runs.listing import runs as found
+    from harness.runs.lookup import runs as found
 
     lines = list(found(folder))
     if as_json:

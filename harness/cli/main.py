@@ -17,7 +17,7 @@ import click
 from harness.cli.groups import LateGroup
 from harness.cli.output import echo, results_only
 from harness.errors import UsageError
-from harness.files.failures import storage_failure
+from harness.files.atomic import storage_failure
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {

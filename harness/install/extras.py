@@ -1,9 +1,11 @@
-"""Which extra of this project brings a package that is not installed: one line for the user."""
+"""Which extra of this project brings a package, and imports that do without some packages."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
@@ -91,3 +93,18 @@ def unmet(needed: Sequence[Requirement]) -> list[str]:
         if not one.specifier.contains(installed.partition("+")[0], prereleases=True):
             wrong.append(f"{one.name} is {installed}, {one.specifier} is needed")
     return wrong
+
+
+@contextmanager
+def without(*packages: str) -> Iterator[None]:
+    """Import what stands inside as if ``packages`` were not installed; loaded ones stay.
+
+    ``None`` in ``sys.modules`` is Python's own mark for a module that cannot be imported.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -1,24 +1,27 @@
-"""A run before it starts: model, benchmarks, settings, folder and key."""
+"""A run before it starts: model, benchmarks, settings, folder and key; and its preview."""
 
 from __future__ import annotations
 
 import dataclasses
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.files.text import counted
+from harness.files.text import abridged, counted
 from harness.protocols import Benchmark, Declaration
 from harness.reasoning import Tags
+from harness.records import Item
 from harness.runs.identity import ModelIdentity
-from harness.runs.store import SCHEMA, read_manifest
-from harness.runs.todo import Settings
+from harness.runs.store import SCHEMA, read_manifest, read_samples
+from harness.runs.todo import Settings, what_is_left
+
+EXAMPLES = 3  # prompts in a preview
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,3 +178,55 @@ def plan_run(
         more = f" (and {others} without data)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
     return RunPlan(identity, suite, members, chosen, data, settings, out)
+
+
+def preview(run: RunPlan, backend: str) -> dict[str, Any]:
+    """Return what would be run: counts per benchmark and three rendered prompts."""
+    return {
+        "model": run.identity.name,
+        "backend": backend,
+        "run": str(run.path),
+        "settings": _settings(run),
+        "benchmarks": [_row(run, benchmark) for benchmark in run.chosen],
+        "examples": list(islice(_examples(run), EXAMPLES)),
+    }
+
+
+def _settings(run: RunPlan) -> dict[str, Any]:
+    """Return the effective settings, each with where it was set; sampling is always included."""
+    model = run.settings.model
+    drawn = model.sampling(1, run.settings.seed).used()
+    values: dict[str, Any] = {name: drawn[name] for name in drawn if name != "max_tokens"}
+    values |= {"max_tokens": model.max_tokens} if model.max_tokens else {}
+    if run.identity.adapter is not None:
+        values["adapter"] = str(run.identity.adapter.folder)
+    return {
+        name: {"value": value, "from": run.origins.get(name, "default")}
+        for name, value in (values | model.recorded()).items()
+    }
+
+
+def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
+    declared, settings = benchmark.declaration, run.settings
+    stored = read_samples(run.path, declared.id)
+    return {
+        "benchmark": declared.id,
+        "n_data": settings.total(benchmark),
+        "wanted": settings.wanted(benchmark),
+        "to_ask": what_is_left(run.path, benchmark, stored, settings).to_ask,
+        "stored": sum(sample.response is not None for sample in stored.values()),
+        "max_tokens": settings.sampling(benchmark).max_tokens,
+        "judge": settings.judge_name if declared.judged_rules else None,
+        "protocol": dict(declared.protocol),
+    }
+
+
+def _examples(run: RunPlan) -> Iterator[dict[str, Any]]:
+    each = -(-EXAMPLES // len(run.chosen))
+    for benchmark in run.chosen[:EXAMPLES]:
+        ids = run.settings.chosen(benchmark, benchmark.ids())
+        for item in map(benchmark.build, ids[:each]):
+            if isinstance(item, Item):
+                asked = run.settings.model.asked(item.messages)
+                prompt = [f"[{m.role}] {abridged(m.render())}" for m in asked]
+                yield {"benchmark": benchmark.declaration.id, "id": item.id, "prompt": prompt}

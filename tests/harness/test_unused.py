@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.install.unused import without
+from harness.install.extras import without
 
 
 def test_a_package_is_absent_inside_and_there_again_afterwards() -> None:

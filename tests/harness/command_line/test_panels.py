@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
+from harness.cli.groups import PanelCommand, name_of
 from harness.cli.main import cli
-from harness.cli.panels import PanelCommand, name_of
 from tests.commands import harness
 
 

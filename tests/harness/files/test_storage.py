@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.files import atomic
-from harness.files.failures import storage_failure
+from harness.files.atomic import storage_failure
 from harness.files.hashing import file_hash
 from harness.files.jsonl import Appender, read_lines, whole_size
 from harness.files.locking import alone, is_held
@@ -408,7 +408,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(
 ) -> None:
     program = (
         "import os, sys; from pathlib import Path; from harness.files import atomic\\n"
-        "from harness.files.failures import storage_failure\\n"
+        "from harness.files.atomic import storage_failure\\n"
         "disk = Path(sys.argv[1]); atomic.write_text(disk / 'a', 'old')\\n"
         "(disk / 'filler').write_text('')\\n"
         "def fails(make):\\n"

@@ -26,8 +26,7 @@ from harness.records import Response, Sample, Score
 from harness.runs import run as runs
 from harness.runs.engine import JUDGED_AT_ONCE
 from harness.runs.identity import ModelIdentity
-from harness.runs.plan import RunPlan, plan_run
-from harness.runs.preview import preview
+from harness.runs.plan import RunPlan, plan_run, preview
 from harness.runs.store import RunStore, read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, check_errors, notes_of
 from harness.runs.todo import Settings, what_is_left
