@@ -25,6 +25,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A tiny model needs little; vLLM takes whole GiB.
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
+# Tests write thousands of small files: in memory where there is room for them.
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
 # Tests interrupt processes; shells make what they start in the background, us, ignore that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

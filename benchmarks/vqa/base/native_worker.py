@@ -44,6 +44,7 @@ _FILE_BYTES = 1 << 26
 _FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
 _JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
 _ADDRESS = "http://judge.invalid/v1"  # the clients want one and never use it
+_OPENAI = "openai.resources.chat.completions"  # slow to import
 _WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
 
 
@@ -80,8 +81,8 @@ def _import_libraries() -> None:
     """Import what every fork needs; task modules are left to the forks (they read judges' keys)."""
     from benchmarks.vqa.base.tasks import task_config
 
-    for library in ("latex2sympy2", "openai", "pandas"):
-        import_module(library)
+    for module in ("latex2sympy2", _OPENAI, "pandas", "benchmarks.scoring"):
+        import_module(module)
     import_module("tqdm").tqdm.monitor_interval = 0  # no thread beside ours when we fork
     task_config("mmstar")  # a task that asks no judge: imports what all tasks have in common
 

@@ -168,10 +168,9 @@ def test_many_at_once_do_not_disturb_each_other(sandbox: Bubblewrap, tmp_path: P
         clock.cancel()
         return found
 
-    started = time.monotonic()
     assert asyncio.run(all_of_them()) == [""] * len(names)
-    # The fork bomb alone takes a second.  A loop that waits for its runs would hardly tick.
-    assert ticks > (time.monotonic() - started) / 0.2
+    # The fork bomb alone takes a second.  A loop that waits for its runs would tick between them.
+    assert ticks > len(names) + 5
 
 
 def test_input_output_and_exit_code_are_exact(sandbox: Bubblewrap) -> None:
