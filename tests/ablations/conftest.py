@@ -8,12 +8,9 @@ from pathlib import Path
 import pytest
 
 from ablations.statistics.contrasts import BASELINE, DATA_CONTROLS, METHOD, PLACEBOS
-from benchmarks.micro.data.datasets import write
-from harness.cli.main import cli
 from tests.ablations import tiny
 from tests.conftest import Once
-from tests.planted import BENCHMARKS, Planted
-from tests.servers import ScriptedServer
+from tests.planted import BENCHMARKS, write_runs
 
 LOW, HIGH, HIGHER = 50, 58, 66
 SEEDS = 3
@@ -59,18 +56,7 @@ def planted_runs(once: Once) -> dict[str, Path]:
     levels = {(arm, level) for arms in PLANNED.values() for arm, level in arms.items()}
     names = sorted(name for arm, level in levels for name in names_of(arm, level))
 
-    def build(root: Path) -> None:
-        write(root / "data", n=60)
-        planted = Planted(root / "data")
-        with ScriptedServer(planted.answer, models=tuple(names)) as server:
-            for name in names:
-                words = ["run", "--model", name, "--endpoint", server.url, "--suite", "vqa12"]
-                words += ["--benchmarks", ",".join(BENCHMARKS), "--data-root", str(root / "data")]
-                words += ["--out", str(root / "runs"), "--max-tokens", "16"]
-                cli.main(words, standalone_mode=False)
-            assert len(server.requests) == len(names) * planted.items
-
-    runs = once("planted", build) / "runs"
+    runs = once("planted", lambda root: write_runs(root, names)) / "runs"
     return {name: next(runs.glob(f"{name}-vqa12-*")) for name in names}
 
 
