@@ -16,6 +16,7 @@ from benchmarks.cli.conformance import conformance as command
 from benchmarks.conformance.graded import Agreement, Graded, conformance, read, target_of
 from harness.errors import UsageError
 
+Agreements = dict[tuple[str, str], Agreement]
 FIELDS = (
     "benchmark",
     "model",
@@ -191,11 +192,16 @@ def test_corrupt_cases_are_errors_of_use(fields: dict[str, Any], tmp_path: Path)
         CliRunner().invoke(command, [str(path)], catch_exceptions=False)
 
 
-@pytest.fixture(scope="module")
-def real(shared: Path) -> dict[tuple[str, str], Agreement]:
-    """Return the agreement on the real responses, by benchmark and model."""
+@pytest.fixture(scope="module", params=[8, pytest.param(1, marks=pytest.mark.slow)])
+def real(request: pytest.FixtureRequest, shared: Path) -> tuple[Agreements, float]:
+    """Return the agreement by benchmark and model on every eighth real response, or on all.
+
+    With it, by how much the sample may fall short of what all of them reach.
+    """
     files = sorted((shared / "data" / "conformance").glob("*.jsonl"))
-    return {(o.benchmark, o.model): o for path in files for o in conformance(graded(path))}
+    rows = (graded(path)[:: request.param] for path in files)
+    found = {(o.benchmark, o.model): o for some in rows for o in conformance(some)}
+    return found, 0.005 if request.param > 1 else 0
 
 
 def graded(path: Path) -> list[Graded]:
@@ -219,11 +225,11 @@ FLOORS = [
 
 
 @pytest.mark.parametrize(("benchmark", "note", "floor"), FLOORS)
-def test_agreement(
-    real: dict[tuple[str, str], Agreement], benchmark: str, note: str, floor: float
-) -> None:
-    models = {model.partition(" [")[0] for name, model in real if name == benchmark}
-    assert clean_rate(real[benchmark, model + note] for model in sorted(models)) >= floor
+def test_agreement(real: tuple[Agreements, float], benchmark: str, note: str, floor: float) -> None:
+    found, slack = real
+    models = {model.partition(" [")[0] for name, model in found if name == benchmark}
+    rate = clean_rate(found[benchmark, model + note] for model in sorted(models))
+    assert rate >= floor - slack
 
 
 def test_mathvista_from_extraction(shared: Path) -> None:
