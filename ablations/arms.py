@@ -134,7 +134,9 @@ def _own(name: str) -> Arm:
     else:
         raise KeyError(name)
     if not isinstance(made, Arm):
-        raise UsageError(f"{name} is no Arm of ablations.arms")
+        raise UsageError(
+            f"{name} is not an Arm (ablations.arms.Arm)" if made else f"{file} has no {attribute}"
+        )
     if made.name in {arm.name for arm in _ALL}:  # in folders it would be taken for ours
         raise UsageError(f"{name}: an arm of ours is named {made.name}, too: rename yours")
     return replace(made, source=source_hash(source))
@@ -165,6 +167,8 @@ def arm(name: str) -> Arm:
 
     Raises `UsageError` if there is none; names the nearest.
     """
+    if name.endswith(".py"):
+        raise UsageError(f"{name}: say which arm of the file, as {name}:NAME")
     if name not in ARMS:
         raise unknown("arm", name, ARMS)
     return ARMS[name]

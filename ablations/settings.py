@@ -266,6 +266,7 @@ def read_recipe(name: str) -> dict[str, Any]:
         if field not in _types():
             hint = nearest(str(field), _types())
             raise UsageError(f"--config {name}: unknown name {field!r}: {hint}")
+        converted(f"--config {name}: {field}", recipe[field], _types()[field])
     return {field: beside(path, field, value) for field, value in recipe.items()}
 
 

@@ -185,19 +185,28 @@ def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in members if name in stripped)
 
 
-def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
+def verify(
+    benchmark_id: str,
+    root: Path,
+    *,
+    all_images: bool = False,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Report:
     """Check one benchmark's local data; ``all_images`` decodes those of every row, not of a few.
 
     Raises:
-        UsageError: unknown benchmark.
+        UsageError: unknown benchmark, or a wrong option.
     """
+    from benchmarks.data.catalog.sources import GENERATED, has_source
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
 
-    if benchmark_id not in registry.CLASSES:
+    built = benchmark(benchmark_id, root, options=options)
+    ours = benchmark_id in registry.CLASSES
+    if not (ours and (has_source(benchmark_id) or benchmark_id in GENERATED)):
         from benchmarks.own.contract import verify as verify_own
 
-        return verify_own(benchmark(benchmark_id, root), root, all_images=all_images)
+        return verify_own(built, root, all_images=all_images)
     tasks = TaskSet(benchmark_id, root)
     if tasks.ours:
         return tasks.verify()

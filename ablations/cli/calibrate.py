@@ -47,7 +47,7 @@ def calibrate(reps: int, seed: int, gate: bool, as_json: bool) -> int:
     """Simulate studies with the sizes of vqa12, and count the verdicts.
 
     Exit code 1 if the primary test misses its aims: at most 6 % false positives and at least 94 %
-    coverage.  docs/statistics.md explains the tables.
+    coverage.  docs/calibration.md explains the tables.
     """
     from ablations.statistics.simulation.calibration import calibrate as simulate
     from benchmarks.suites import SUITES, benchmark

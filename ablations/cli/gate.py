@@ -29,11 +29,11 @@ EXIT = {"GO": 0, "NO-GO": 1, "INCONCLUSIVE": 3}
 @option("--candidate side_b", FOLDER, "Runs of the candidate, one per seed.",
         multiple=True, metavar="RUN...")  # fmt: skip
 @option("--policy -p policy", click.Path(path_type=Path, dir_okay=False),
-        "Policy file (YAML): limits by benchmark, as of NeMo Evaluator's 'nel gate'.",
+        "Policy file (YAML): limits by benchmark, in the schema of NeMo Evaluator's 'nel gate'.",
         required=True, metavar="FILE")  # fmt: skip
 @option("--max-errors", options.Share(),
-        "Exit with code 2 if more answers than this of a side's to a gated benchmark have no "
-        "score.", default="1%")  # fmt: skip
+        "Exit with code 2 if more than this share of a side's answers to a gated benchmark have "
+        "no score.", default="1%")  # fmt: skip
 @exclude_option
 @options.as_json
 def gate(

@@ -33,11 +33,11 @@ LONGEST = {True: 5.0, False: 15.0}  # minutes of a trial, with --gpu and without
     "Try only this part; repeatable.",
     multiple=True,
 )
-@option("--minutes", options.Finite(min=0), "Begin no further trial after so long.", default=20.0)
+@option("--minutes", options.Finite(min=0), "Start no new trial after this time.", default=20.0)
 @option(
     "--trial-minutes",
     options.Finite(min=0),
-    "End a trial after so long, as failed  [default: 5 with --gpu, else 15]",
+    "Time limit of a trial; a longer one counts as failed  [default: 5 with --gpu, else 15]",
 )
 @options.as_json
 def selftest(

@@ -20,7 +20,7 @@ def studies(folder: Path, as_json: bool) -> None:
 
     A study is "running" while a command works on it, "complete" if it has a verdict on all models
     of its plan, "incomplete" if models or benchmarks are missing, "stopped" if it has none yet;
-    the same `harness ablate` command goes on.  "unreadable" studies are listed with the reason.
+    rerun its `harness ablate` command to continue.  "unreadable" ones are listed with the reason.
     """
     from ablations.study.listing import studies as found
 

@@ -117,6 +117,8 @@ def study_path(name: str) -> Path:
         path = SHIPPED / f"{name}.yaml"
     if not path.is_file():
         shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+        if path.suffix in (".yaml", ".yml"):
+            raise UsageError(f"there is no study file {name}")
         raise UsageError(
             f"no study {name!r}: give a YAML file, or one that ships with the harness: "
             f"{', '.join(shipped)}"

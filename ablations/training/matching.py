@@ -91,7 +91,8 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
         raise UsageError(
             f"{arm.name}: {counted(sizes.prompts, 'RL item')} and "
             f"{counted(sizes.pairs, 'pair')} leave no ordinary item "
-            f"in steps of {rollouts} ({matching}): give more RL items or fewer pairs"
+            f"in steps of {rollouts} ({matching}): give more RL items or fewer pairs, "
+            "or lower --prompts-per-step"
         )
     pair_steps = -(-exposures // sizes.pairs_per_step)
     return Amounts(

@@ -106,7 +106,8 @@ def import_(
 ) -> None:
     """Import an official release.
 
-    Of MathVision, MathVista, MathVerse, or raw files.
+    Supported are those of MathVision, MathVista and MathVerse, and the raw files of
+    LiveCodeBench v6 and LongBench v2.  docs/data.md lists the files.
     """
     from benchmarks.data import data_root as root_of
     from benchmarks.data.fetch.import_release import bring
@@ -121,19 +122,25 @@ def import_(
 @data.command()
 @click.argument("name", metavar="SUITE|BENCHMARK|FILE")
 @options.data_root
+@options.settings
 @benchmark_files
 @click.option("--images", is_flag=True, help="Decode every image instead of a sample.")
 @options.as_json
-def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> int:
+def verify(
+    name: str, data_root: Path | None, settings: tuple[str, ...], images: bool, as_json: bool
+) -> int:
     """Check row counts, columns, images and hashes.  Exit code 2 on any problem."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
     from benchmarks.data.local.pins import TEXTS
+    from benchmarks.options import split
 
-    root = root_of(data_root)
+    root, suite = root_of(data_root), suites.suite(name)
+    asked = split(settings, suite.members, suite.options)
     reports = []
-    for benchmark in suites.resolve(name):
-        report = suites.verify(benchmark, root, all_images=images)
+    for benchmark in suite.members:
+        given = asked.get(benchmark, {})
+        report = suites.verify(benchmark, root, all_images=images, options=given)
         reports.append(report)
         for problem in report.problems:
             echo(f"harness: {problem}", err=True)

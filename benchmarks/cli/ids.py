@@ -35,11 +35,7 @@ def read_ids(words: str, benchmarks: Sequence[Benchmark]) -> Mapping[str, Set[st
         if not holders:
             every = sorted(item_id for each in ids.values() for item_id in each)
             near = get_close_matches(word, every, n=1)
-            hint = (
-                f": did you mean {near[0]}?"
-                if near
-                else f", which have {counted(len(every), 'item')}"
-            )
+            hint = f": did you mean {near[0]}?" if near else f" ({counted(len(every), 'item')})"
             raise UsageError(f"--ids: no item {word!r} in {', '.join(ids)}{hint}")
         for name, item_id in holders:
             only.setdefault(name, set()).add(item_id)

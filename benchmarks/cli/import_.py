@@ -69,7 +69,8 @@ def _benchmarks(
     multiple=True,
     metavar="[TASK=]BENCHMARK",
     callback=_benchmarks,
-    help="The benchmark (or table of your own) that a task is, if its name does not tell.",
+    help="Our benchmark, or your table, that a task of the log corresponds to, if its name does "
+    "not say, as in my_vstar=vstar.",
 )
 @click.option("--tasks", metavar="A,B", help="Import only these tasks of the logs.")
 @click.option(

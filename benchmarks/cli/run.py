@@ -173,7 +173,7 @@ PANELS = {
 @click.option(
     "--report-to",
     type=click.Choice(["wandb", "trackio"]),
-    help="Show counts and scores there while the model answers  [default: nowhere]",
+    help="Log progress and scores to this tracker during the run  [default: none]",
 )
 @click.option("--items", is_flag=True, help="With --json, include per-item rows.")
 @options.as_json

@@ -19,8 +19,8 @@ def runs(folder: Path, as_json: bool) -> None:
     """List the runs in and below FOLDER (default: runs), with state and scores.
 
     A run is "running" while a command works on it, "stopped" if it lacks answers that its last
-    command asked for (the same command goes on), "errors" if responses failed (the same command
-    asks again), else "finished".  "unreadable" runs are listed with the reason.
+    command asked for (rerun it to continue), "errors" if responses failed (rerun to ask again),
+    else "finished".  "unreadable" runs are listed with the reason.
     """
     from harness.runs.lookup import runs as found
 

@@ -165,7 +165,7 @@ judge = _all(
         "--judge",
         "judge_url",
         metavar="URL",
-        help="OpenAI-compatible endpoint of an LLM judge, for what needs one.",
+        help="OpenAI-compatible endpoint of an LLM judge.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
     click.option(

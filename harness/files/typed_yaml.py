@@ -178,10 +178,10 @@ def _inside(kind: Any, value: Any) -> Iterator[tuple[str | int, Any, Any]]:
 # Matches "Expected `int` >= 1" and "Expected `int | null`, got `str`"; not "Invalid enum".
 _EXPECTED = re.compile(r"Expected `(?P<type>\w+)(?: \| \w+)*`(?: (?P<sign>[<>]=?) (?P<bound>\S+))?")
 _TYPES = {
-    "int": "an int",
-    "float": "a float",
+    "int": "a whole number",
+    "float": "a number",
     "str": "text",
-    "bool": "a bool",
+    "bool": "true or false",
     "object": "a mapping",
     "array": "a list",
 }

@@ -281,10 +281,12 @@ class Engine:
         if not declared.native_needs_judge:
             judge = None
         missing = [key for key, score in known.items() if score is None]
-        for repeat in sorted({repeat for _, repeat in missing}):
+        repeats = sorted({repeat for _, repeat in missing})
+        for repeat in repeats:
             ids = [item_id for item_id, other in missing if other == repeat]
             works, why = native_state()
-            where = "" if works else f", without a sandbox ({why})"
+            where = f" of repeat {repeat + 1}" if len(repeats) > 1 else ""
+            where += "" if works else f", without a sandbox ({why})"
             self.progress.note(
                 f"{declared.id}: native scoring of {counted(len(ids), 'answer')}{where}"
             )

@@ -128,10 +128,11 @@ def _from_hub(model: str, revision: str | None) -> Path:
         reason = first_line(error)
         raise UsageError(
             f"no checkpoint folder at {model}, and the Hub did not provide it ({reason}): "
-            "check the path; of a Hub id, the name and the network"
+            "check the path or, for a Hub id, its name and the network"
         ) from error
     except NOT_THE_HUB as error:
         raise UsageError(
             f"no checkpoint folder at {model}, and {constants.ENDPOINT} did not answer as the Hub "
-            f"does ({first_line(error)}): check the path; of a Hub id, HF_ENDPOINT and the network"
+            f"does ({first_line(error)}): check the path or, for a Hub id, "
+            "HF_ENDPOINT and the network"
         ) from error

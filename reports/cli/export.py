@@ -43,7 +43,10 @@ OF_TRACKERS = ("project", "offline", "rows", "data_root")
 @options.option("--project", str, "wandb, trackio: name of the project.", default="contextrl")
 @options.option("--offline", bool, "wandb: only write files; `wandb sync` uploads them.")
 @options.option(
-    "--rows", click.IntRange(0), "wandb, trackio: log at most so many answers.", default=1000
+    "--rows",
+    click.IntRange(0),
+    "wandb, trackio: log at most this many answers of each benchmark.",
+    default=1000,
 )
 @options.data_root
 @options.as_json

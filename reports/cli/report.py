@@ -28,7 +28,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
 @click.option(
-    "--csv", type=_FILE, default=None, help="Also write the tables, and all flips, as CSV."
+    "--csv",
+    type=_FILE,
+    default=None,
+    help="Also write the tables, and all items gained or lost, as CSV.",
 )
 @click.option(
     "--figures",

@@ -66,7 +66,7 @@ def test_ids_fill_parts_of_one_run(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("aa", "did you mean a?"),
-        ("one/zzz", "which have 5 items"),
+        ("one/zzz", "(5 items)"),
         (" , ", "no id is there"),
         ("@gone.txt", "No such file"),
     ],

@@ -212,7 +212,11 @@ def test_an_arm_of_ones_own(tmp_path: Path, url: str) -> None:
     rest = f"--model {ROOT}/benchmarks/micro/model/weights {data} --out DIR --dry-run"
     shown = followed(tmp_path, f"harness train --arm arm.py:CAPTION {rest}\n", url)
     assert re.search(r"^\* caption\b", shown, re.MULTILINE), shown
-    for word, message in (("arm.py:NONE", "is no Arm"), ("no.py:X", "no file"), ("grpoo", "grpo?")):
+    for word, message in (
+        ("arm.py:NONE", "has no NONE"),
+        ("no.py:X", "no file"),
+        ("grpoo", "grpo?"),
+    ):
         wrong = followed(tmp_path, f"! {HARNESS} train --arm {word} {rest} 2>&1\n", url)
         assert message in wrong
         assert len(wrong.splitlines()) == 1

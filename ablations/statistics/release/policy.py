@@ -99,7 +99,7 @@ def read_policy(path: Path) -> Policy:
     document = read_yaml(path, where)
     _check_names(document, ("version", "defaults", "benchmarks"), where)
     if document.get("version", VERSION) not in (VERSION, str(VERSION)):
-        raise UsageError(f"{where}: its version is not {VERSION}, the only one that is known")
+        raise UsageError(f"{where}: version must be {VERSION}, the only one supported")
     defaults = _limits(Limits(), document.get("defaults"), f"{where}, defaults")
     listed = _mapping(document.get("benchmarks"), f"{where}, benchmarks")
     benchmarks = {

@@ -153,4 +153,6 @@ def source(benchmark_id: str) -> Source:
         return cast("Source", registry.kind(benchmark_id).source)
     if benchmark_id in GENERATED:
         raise UsageError(f"{benchmark_id} generates its items from a seed: no data needed")
+    if registry.is_known(benchmark_id):
+        raise UsageError(f"{benchmark_id} names no data set to download: put its data in place")
     raise unknown("data set for a benchmark", benchmark_id, registry.names())

@@ -62,7 +62,7 @@ def recognise(paths: Sequence[Path]) -> str:
         if len(fitting) != 1:
             what = f"may be of {' or '.join(fitting)}" if fitting else "is not a known log"
             listed = ", ".join(fitting or names())
-            raise UsageError(f"{path} {what}: give as FORMAT one of {listed}")
+            raise UsageError(f"{path} {what}: name its FORMAT, one of {listed}")
         found[fitting[0]] = None
     if len(found) > 1:
         raise UsageError(f"the logs are of several formats ({', '.join(found)}): import each alone")

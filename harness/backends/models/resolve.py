@@ -132,7 +132,10 @@ def recommended_path(name: str) -> Path:
     shipped = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
     path = shipped[name] if name in shipped and not Path(name).is_file() else Path(name)
     if not path.is_file():
-        raise UsageError(f"--model-settings {name}: no such file, and we have {', '.join(shipped)}")
+        raise UsageError(
+            f"--model-settings {name}: no such file; the names that can be given are "
+            f"{', '.join(shipped)}"
+        )
     return path
 
 

@@ -57,7 +57,7 @@ def settings_of(folder: Path, text: str) -> SlurmSettings:
         ("training: {hours: 1}", "slurm.yaml: give hours"),
         ("hour: 4", "line 1: hour: unknown name: did you mean hours?"),
         ("hours: 4\ntraining: {gpu: 8}", "line 2: training.gpu: unknown name"),
-        ("hours: 4\ngpus: many", "line 2: gpus: must be an int"),
+        ("hours: 4\ngpus: many", "line 2: gpus: must be a whole number"),
         ("hours: 0", "line 1: hours: must be above 0"),
         ("hours: .inf", "line 1: hours: must be at most 8784"),
         ("hours: 4\nmemory: .inf", "line 2: memory: must be at most 1000000"),

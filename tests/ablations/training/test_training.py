@@ -531,16 +531,16 @@ def test_wrong_input_is_one_line(
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        ("group: .inf", "group must be an int, got inf"),
-        ("group: 2.7", "group must be an int, got 2.7"),
-        ("group: false", "group must be an int, got False"),
+        ("group: .inf", "group must be a whole number, got inf"),
+        ("group: 2.7", "group must be a whole number, got 2.7"),
+        ("group: false", "group must be a whole number, got False"),
         ("kl: .nan", "kl must be at least 0, got nan"),
         ("loss_type: luspo", "loss_type must be one of dapo"),
         ("columns: null", "columns must be a mapping"),
-        ("batch_size: none", "batch_size must be an int, got 'none'"),
+        ("batch_size: none", "batch_size must be a whole number, got 'none'"),
         ("reward: 5", "reward must be text, got 5"),
-        ("prompts: many", "prompts must be an int, got 'many'"),
-        ("sft_learning_rate: [1]", "sft_learning_rate must be a float"),
+        ("prompts: many", "prompts must be a whole number, got 'many'"),
+        ("sft_learning_rate: [1]", "sft_learning_rate must be a number"),
         ("coefficient: 1" + "0" * 400, "coefficient must be"),
         ("columns: [a]", "columns must be a mapping"),
     ],
@@ -812,7 +812,7 @@ def test_a_recipe_with_a_wrong_name_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean learning_rate"):
         read_recipe(str(path))
     path.write_text("learning_rate: fast\n")
-    with pytest.raises(UsageError, match="learning_rate must be a float, got 'fast'"):
+    with pytest.raises(UsageError, match="learning_rate must be a number, got 'fast'"):
         settings(read_recipe(str(path)), {})
     # YAML 1.1 reads 1e-6 as a text.
     path.write_text("learning_rate: 1e-6\n")

@@ -226,3 +226,11 @@ def test_a_task_repository_is_checked_in_the_place_of_swe_bench(tmp_path: Path) 
     (task / "task.yaml").write_text("[")
     (problem,) = suites.verify("swebench_lite", tmp_path).problems
     assert "cannot be read" in problem
+
+
+def test_a_registered_benchmark_without_a_data_set_is_checked_by_the_contract(
+    tmp_path: Path,
+) -> None:
+    """The probe names no data set to download: its pairs are put in place by hand."""
+    (problem,) = suites.verify("probe", tmp_path).problems
+    assert "there is no file of pairs" in problem

@@ -393,3 +393,17 @@ def test_a_suite_file_starts_no_code_wherever_that_lies(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"names code|no suite, benchmark or table"):
             suites.suite(str(path))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_table_is_verified_with_the_options_of_its_suite_file(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("n,ask,say\n1,What?,x\n")
+    with pytest.raises(UsageError, match="name its column with --set"):
+        suites.verify(suites.suite(str(tmp_path / "one.csv")).members[0], tmp_path)
+    own = tmp_path / "own.yaml"
+    own.write_text('benchmarks:\n- one.csv: {columns: "id=n,question=ask,answer=say"}\n')
+    suite = suites.suite(str(own))
+    report = suites.verify("one", tmp_path, options=suite.options["one"])
+    assert not report.problems
+    assert report.tables[0].rows == 1
+    with pytest.raises(UsageError, match="no option 'colums'"):
+        suites.verify("one", tmp_path, options={"colums": "n"})
