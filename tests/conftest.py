@@ -7,6 +7,7 @@ what a session makes once is made by the first worker that asks for it.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -139,6 +140,21 @@ def own_benchmarks() -> Iterator[None]:
         from benchmarks import registry
 
         registry._OWN.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> Iterator[None]:
+    """Hide large libraries from the garbage collector: it takes half a second to go through TRL."""
+    before = len(sys.modules)
+    yield
+    if len(sys.modules) > before + 500:
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let libraries end in order."""
+    gc.unfreeze()
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]
