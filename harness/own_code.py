@@ -84,8 +84,7 @@ def _names_code(name: str, folder: Path) -> bool:
 def imported(path: Path) -> ModuleType:
     """Import a file or package, once a version of its source.
 
-    Raises:
-        UsageError: there is none, or it cannot be imported.
+    Raises `UsageError` if there is none, or it cannot be imported.
     """
     if not path.exists():
         raise UsageError(f"there is no file {path}")
@@ -138,8 +137,7 @@ def installed(group: str) -> Mapping[str, EntryPoint]:
 def loaded(point: EntryPoint) -> tuple[Any, Path]:
     """Return what an entry point names, and its package (of a lone module its file).
 
-    Raises:
-        UsageError: it cannot be imported.
+    Raises `UsageError` if it cannot be imported.
     """
     try:
         value = point.load()
@@ -174,11 +172,7 @@ class NamedCode:
         return self.name in installed(self.group)
 
     def load(self) -> Any:
-        """Import and return it.
-
-        Raises:
-            UsageError: it cannot be imported, or there is none.
-        """
+        """Import and return it; `UsageError` if it cannot be imported, or there is none."""
         if self.is_installed:
             return loaded(installed(self.group)[self.name])[0]
         module, attribute = self._split()

@@ -14,8 +14,7 @@ SECONDS = 5.0  # of one match; usual ones take microseconds, a few bad ones woul
 class Pattern:
     """A regular expression as Python reads it, ``.`` matching line ends too.
 
-    Raises:
-        ValueError: it is none.
+    Raises `ValueError` if it is none.
     """
 
     def __init__(self, text: str, seconds: float = SECONDS) -> None:
@@ -30,7 +29,6 @@ class Pattern:
     def fullmatch(self, text: str) -> regex.Match[str] | None:
         """Return the match of a whole text, None if there is none.
 
-        Raises:
-            TimeoutError: it takes longer than ``seconds``.
+        Raises `TimeoutError` if it takes longer than ``seconds``.
         """
         return self._compiled.fullmatch(text, timeout=self.seconds)

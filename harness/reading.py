@@ -77,11 +77,9 @@ class Run:
 
         Columns are those of `harness.records.Sample` and its `Response` and `Score`: ``value`` is
         the strict score in [0, 1], ``native`` and ``judged`` those of the present answer,
-        ``response`` the text of the answer.  ``parts`` are tuples, ``target`` and ``trajectory``
-        as stored; ``prompt`` joins the messages by an empty line.
-
-        Raises:
-            UsageError: the run has no such benchmark, or its files are corrupt.
+        ``response`` the text of the answer. ``parts`` are tuples, ``target`` and ``trajectory`` as
+        stored; ``prompt`` joins the messages by an empty line. Raises `UsageError` if the run has
+        no such benchmark, or its files are corrupt.
         """
         rows = (row for name in benchmarks or self.benchmarks for row in self._rows(name))
         columns = (*SAMPLES, "response", *RESPONSE)
@@ -102,9 +100,8 @@ class Run:
 def read_run(path: str | os.PathLike[str]) -> Run:
     """Open a run's folder.
 
-    Raises:
-        UsageError: it is not a run, its manifest or summary is corrupt, or the summary is not what
-            the samples say.
+    Raises `UsageError` if it is not a run, its manifest or summary is corrupt, or the summary is
+    not what the samples say.
     """
     folder = Path(path)
     manifest = read_manifest(folder)

@@ -63,11 +63,9 @@ class _Limit:
 def within(seconds: float, work: Callable[[], T]) -> T:
     """Return the result of pure Python work.
 
-    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes.
-    What counts is the thread's own processor time: on a busy machine the work may take longer.
-
-    Raises:
-        TimeoutError: the work does not end in time.
+    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes. What
+    counts is the thread's own processor time: on a busy machine the work may take longer. Raises
+    `TimeoutError` if the work does not end in time.
     """
     limit = _Limit(seconds)
     try:

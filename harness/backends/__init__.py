@@ -184,8 +184,7 @@ GROUP = "contextrl_harness.backends"
 def backend(kind: Kind) -> Backend:
     """Return a built-in backend, one of an installed package, or a Python file's ``BACKEND``.
 
-    Raises:
-        UsageError: there is none of that name, or it is not a `Backend`.
+    Raises `UsageError` if there is none of that name, or it is not a `Backend`.
     """
     return BACKENDS[kind] if kind in BACKENDS else _own(kind)[0]
 
@@ -224,8 +223,7 @@ def refuse_unknown(name: str, kind: Kind, reason: str) -> None:
 def open_model(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
     """Return the model's context; ``on_status`` is called with progress as it starts.
 
-    Raises:
-        UsageError: the checkpoint or the endpoint cannot be used; says why in one line.
+    Raises `UsageError` if the checkpoint or the endpoint cannot be used; says why in one line.
     """
     kind, _ = choose(spec)
     return backend(kind).open(spec, on_status)

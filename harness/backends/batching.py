@@ -110,11 +110,7 @@ class Batcher(Generic[P, R, H]):
                 answer.set_exception(error)
 
     async def ask(self, messages: Sequence[Message], how: H) -> R:
-        """Return the answer to one request.
-
-        Raises:
-            ItemError: it is invalid, or fails even alone.
-        """
+        """Return the answer to one request; `ItemError` if it is invalid, or fails even alone."""
         loop = asyncio.get_running_loop()
         self._preparing += 1
         try:

@@ -22,8 +22,8 @@ from harness.time_limit import within
 def reads_images(folder: Path) -> bool:
     """Whether a checkpoint's architecture is an image-text-to-text model.
 
-    Raises:
-        UsageError: its configuration is missing or names no architecture that transformers has.
+    Raises `UsageError` if its configuration is missing or names no architecture that transformers
+    has.
     """
     import transformers
 
@@ -33,9 +33,8 @@ def reads_images(folder: Path) -> bool:
 def model_class(folder: Path) -> Any:
     """Return the class of a checkpoint's model, without loading weights.
 
-    Raises:
-        UsageError: transformers has neither an image-text-to-text model nor a causal LM for its
-            architecture, or it has a separate text encoder.
+    Raises `UsageError` if transformers has neither an image-text-to-text model nor a causal LM for
+    its architecture, or it has a separate text encoder.
     """
     import transformers
 
@@ -105,8 +104,7 @@ def stored_dtypes(folder: Path) -> set[str]:
 def load_processor(folder: Path, **options: Any) -> Any:
     """Return the processor of an image-text model, or the tokenizer of a text model.
 
-    Raises:
-        UsageError: it cannot be loaded, or has no chat template.
+    Raises `UsageError` if it cannot be loaded, or has no chat template.
     """
     import transformers
 
@@ -127,9 +125,8 @@ def load_processor(folder: Path, **options: Any) -> Any:
 def set_up(processor: Any, settings: ModelSettings) -> None:
     """Set a processor's chat template and pixel limits, as requested.
 
-    Raises:
-        UsageError: the template cannot be compiled, reads no variable of that name, or the
-            processor has no such limits.
+    Raises `UsageError` if the template cannot be compiled, reads no variable of that name, or the
+    processor has no such limits.
     """
     import transformers.utils.chat_template_utils as templates
     from jinja2 import TemplateError
@@ -199,11 +196,7 @@ def _variables(processor: Any) -> frozenset[str]:
 
 
 def put_on(model: Any, adapter: Adapter) -> None:
-    """Put a LoRA adapter on a model.
-
-    Raises:
-        UsageError: it is not an adapter of this model.
-    """
+    """Put a LoRA adapter on a model; `UsageError` if it is not an adapter of this model."""
     try:
         info = model.load_adapter(str(adapter.folder))
     except (OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError) as error:
@@ -218,8 +211,7 @@ def put_on(model: Any, adapter: Adapter) -> None:
 def load_model(folder: Path, **options: Any) -> Any:
     """Return a checkpoint's model; ``options`` go to ``from_pretrained``.
 
-    Raises:
-        UsageError: it cannot be loaded, or lacks weights.
+    Raises `UsageError` if it cannot be loaded, or lacks weights.
     """
     import pickle
 
@@ -286,9 +278,7 @@ def check_suggested(folder: Path) -> None:
     """Check that transformers loads a model beside a checkpoint's generation_config.json.
 
     `load_model` uses only its tokens; TRL's reference model, for a KL term, is loaded with all.
-
-    Raises:
-        UsageError: transformers refuses the file.
+    Raises `UsageError` if transformers refuses the file.
     """
     import transformers
 

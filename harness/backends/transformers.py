@@ -238,10 +238,8 @@ class Checkpoint:
     def prepare(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
         """Return the prompt of a conversation.
 
-        Raises:
-            ContextOverflowError: it does not fit into the context.
-            ItemError: the processor rejects it.
-            UsageError: the chat template exceeds its time limit.
+        Raises `ContextOverflowError` if it does not fit into the context; `ItemError` if the
+        processor rejects it; `UsageError` if the chat template exceeds its time limit.
         """
         chat = wire.transformers(self._settings.asked(messages), images=self._reads_images)
         try:
@@ -306,16 +304,14 @@ class Checkpoint:
     def generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
         """Answer a batch of prompts of one layout; each answer is delivered when it ends.
 
-        Raises:
-            BatchError: it does not fit into memory, or the model rejects it.
+        Raises `BatchError` if it does not fit into memory, or the model rejects it.
         """
         self._attempt(partial(self._generate, prompts, deliver))
 
     def first_tokens(self, prompts: Sequence[Prompt], deliver: Deliver[torch.Tensor]) -> None:
         """Deliver the log-probabilities of the first answer token, shape (vocabulary,) each.
 
-        Raises:
-            BatchError: as of `generate`.
+        Raises `BatchError` as of `generate`.
         """
         self._attempt(partial(self._first_tokens, prompts, deliver))
 
@@ -503,8 +499,7 @@ class TransformersModel:
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
         """Answer one conversation, batched with others that wait.
 
-        Raises:
-            ItemError: this request is invalid or fails.
+        Raises `ItemError` if this request is invalid or fails.
         """
         return await self._batcher.ask(messages, sampling)
 
@@ -513,10 +508,8 @@ class TransformersModel:
     ) -> Sequence[float | None] | None:
         """Return each token's log-probability as the first one of an answer.
 
-        None for a text that is several tokens for this model.
-
-        Raises:
-            ItemError: this request is invalid.
+        None for a text that is several tokens for this model. Raises `ItemError` if this request is
+        invalid.
         """
         logprobs = await self._letters.ask(messages, form)
         ids = [self._token_id(token) for token in tokens]

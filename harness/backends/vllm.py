@@ -219,8 +219,7 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
 async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -> None:
     """Return when the server answers.
 
-    Raises:
-        UsageError: it died or was not ready within `START_LIMIT`.
+    Raises `UsageError` if it died or was not ready within `START_LIMIT`.
     """
     begun = last_news = time.monotonic()
     on_status(f"vLLM starts; log: {server.log}")
@@ -306,9 +305,8 @@ async def serve(
 ) -> AsyncIterator[EndpointModel]:
     """Serve ``spec.checkpoint`` with vLLM for as long as the context lasts.
 
-    Raises:
-        UsageError: the server does not start, a setting has no effect, or the chat template is too
-            slow; says why, and where the log is.
+    Raises `UsageError` if the server does not start, a setting has no effect, or the chat template
+    is too slow; says why, and where the log is.
     """
     assert spec.checkpoint is not None
     settings = spec.setup.settings

@@ -57,8 +57,7 @@ def without_prefill(messages: Sequence[Message]) -> tuple[Sequence[Message], str
 def transformers(messages: Sequence[Message], *, images: bool) -> list[dict[str, Any]]:
     """Return messages for transformers' chat templates, with decoded images inside.
 
-    Raises:
-        ItemError: there is an image, and without ``images`` the model reads text only.
+    Raises `ItemError` if there is an image, and without ``images`` the model reads text only.
     """
     if not images:
         if any(isinstance(part, ImagePart) for message in messages for part in message.content):

@@ -12,9 +12,10 @@ import click
 from click.core import ParameterSource
 
 from harness.cli.output import echo
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.protocols import Benchmark, Tools
+    from harness.protocols import Benchmark, Judge, Tools
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +67,23 @@ class Share(click.ParamType[float]):
         return share
 
 
+class _Tags(click.ParamType[tuple[str, str]]):
+    """An opening and a closing tag with a comma between."""
+
+    name = "OPEN,CLOSE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return both tags."""
+        if isinstance(value, tuple):
+            return value
+        tags = tuple(tag.strip() for tag in str(value).split(","))
+        if len(tags) != 2 or not all(tags):
+            self.fail(f"{value!r} is not OPEN,CLOSE, for example '<plan>,</plan>'", param, ctx)
+        return tags
+
+
 class Keyed(click.Option):
     """An option that gives values by key: those that are typed are laid over those of a file."""
 
@@ -79,7 +97,7 @@ class Keyed(click.Option):
         return value, source
 
 
-def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+def several(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds several options, listed by --help in this order."""
 
     def add(command: F) -> F:
@@ -108,122 +126,92 @@ def option(flags: str, kind: Any, help: str, **attributes: Any) -> Callable[[F],
     return click.option(*flags.split(), help=help, show_default=True, **attributes)
 
 
-suite = _all(
-    click.option(
+suite = several(
+    option(
         "--suite",
+        str,
+        "Suite, benchmark, lmms:TASK or a file of your own; several with commas between.",
         required=True,
-        help="Suite, benchmark, lmms:TASK or a file of your own; several with commas between.",
     ),
-    click.option(
-        "--benchmarks", metavar="A,B", help="Evaluate only these benchmarks of the suite."
-    ),
-    click.option(
-        "--limit",
-        type=click.IntRange(min=1),
-        help="Evaluate only the first N items per benchmark  [default: all]",
-    ),
+    option("--benchmarks", str, "Evaluate only these benchmarks of the suite.", metavar="A,B"),
+    option("--limit", COUNT, "Evaluate only the first N items per benchmark  [default: all]"),
 )
-ids = click.option(
+ids = option(
     "--ids",
+    str,
+    "Evaluate only these items (ID, or BENCHMARK/ID), or those in a file, one a line.",
     metavar="ID,ID|@FILE",
-    help="Evaluate only these items (ID, or BENCHMARK/ID), or those in a file, one a line.",
 )
-data_root = click.option(
+data_root = option(
     "--data-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Root folder of the data sets  [default: $HARNESS_DATA, or the user cache]",
+    FOLDER,
+    "Root folder of the data sets  [default: $HARNESS_DATA, or the user cache]",
 )
-settings = click.option(
-    "--set",
-    "settings",
+settings = option(
+    "--set settings",
+    str,
+    "Set a benchmark option (see 'harness list --options'); repeatable.",
     cls=Keyed,
     multiple=True,
     metavar="BENCHMARK.OPTION=VALUE",
-    help="Set a benchmark option (see 'harness list --options'); repeatable.",
 )
-sandbox = _all(
-    click.option(
+sandbox = several(
+    option(
         "--sandbox-image",
-        metavar="IMAGE",
-        help="Run model-generated code in a container from this image, if Docker or Podman is "
+        str,
+        "Run model-generated code in a container from this image, if Docker or Podman is "
         "available  [default: bubblewrap]",
+        metavar="IMAGE",
     ),
-    click.option(
-        "--unsafe", is_flag=True, help="Run model-generated code unsandboxed, with your privileges."
-    ),
+    option("--unsafe", bool, "Run model-generated code unsandboxed, with your privileges."),
 )
-out = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Parent folder of the run folders.",
-)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document.")
-judge = _all(
-    click.option(
-        "--judge",
-        "judge_url",
+out = option("--out", FOLDER, "Parent folder of the run folders.", default=Path("runs"))
+as_json = option("--json as_json", bool, "Print a single JSON document.")
+judge = several(
+    option(
+        "--judge judge_url",
+        str,
+        "OpenAI-compatible endpoint of an LLM judge.",
         metavar="URL",
-        help="OpenAI-compatible endpoint of an LLM judge.",
     ),
-    click.option("--judge-model", help="Model name at the judge endpoint."),
-    click.option(
+    option("--judge-model", str, "Model name at the judge endpoint."),
+    option(
         "--judge-key-env",
-        metavar="NAME",
-        help="Environment variable that holds the judge's API key  [default: JUDGE_API_KEY; for "
+        str,
+        "Environment variable that holds the judge's API key  [default: JUDGE_API_KEY; for "
         "api.openai.com also OPENAI_API_KEY]",
+        metavar="NAME",
     ),
-    click.option(
+    option(
         "--key-over-http",
-        is_flag=True,
-        help="Send API keys over plain http too, to hosts in private networks only.",
+        bool,
+        "Send API keys over plain http too, to hosts in private networks only.",
     ),
 )
-max_errors = click.option(
+max_errors = option(
     "--max-errors",
-    type=Share(),
+    Share(),
+    "Exit with code 2 if more than this share of a benchmark's responses are errors.",
     default="1%",
-    show_default=True,
-    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
-
-
-class _Tags(click.ParamType[tuple[str, str]]):
-    """An opening and a closing tag with a comma between."""
-
-    name = "OPEN,CLOSE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return both tags."""
-        if isinstance(value, tuple):
-            return value
-        tags = tuple(tag.strip() for tag in str(value).split(","))
-        if len(tags) != 2 or not all(tags):
-            self.fail(f"{value!r} is not OPEN,CLOSE, for example '<plan>,</plan>'", param, ctx)
-        return tags
-
-
-reasoning_tags = click.option(
+reasoning_tags = option(
     "--reasoning-tags",
-    type=_Tags(),
-    multiple=True,
-    help="Tags between which the model writes its reasoning, besides the known ones such as "
+    _Tags(),
+    "Tags between which the model writes its reasoning, besides the known ones such as "
     "<think>; repeatable. Affects scoring only.  [default: those that a checkpoint's files name]",
+    multiple=True,
 )
-columns = click.option(
-    "--columns",
-    "mapped",
+columns = option(
+    "--columns mapped",
+    str,
+    "Map our field name to the data set's column name; repeatable.",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="Map our field name to the data set's column name; repeatable.",
 )
-native = click.option(
+native = option(
     "--no-native",
-    is_flag=True,
-    help="Skip native scoring (and loading lmms-eval); rerun without it to add the scores.",
+    bool,
+    "Skip native scoring (and loading lmms-eval); rerun without it to add the scores.",
 )
 
 
@@ -232,7 +220,6 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
 
     Raises `UsageError` if no sandbox works here, or the options are given and none needs one.
     """
-    from harness.errors import UsageError
     from harness.protocols import Tools
     from harness.sandbox import choose
 
@@ -245,14 +232,13 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
     return Tools(sandbox)
 
 
-def judge_given(given: SimpleNamespace) -> Any:
+def judge_given(given: SimpleNamespace) -> Judge | None:
     """Return the judge that the options name, or None.
 
     Raises `UsageError` if only one of URL and model was given, or its key is missing or would be
     sent unencrypted (`harness.backends.http.urls.key_for`).
     """
     from harness.backends.http.urls import base_url, key_for
-    from harness.errors import UsageError
     from harness.protocols import Judge
 
     url, model = given.judge_url, given.judge_model
@@ -268,38 +254,34 @@ def judge_given(given: SimpleNamespace) -> Any:
     return Judge(url, model, key)
 
 
-def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
+def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Judge | None:
     """Return the judge that the options name (`judge_given`), or None.
 
     Raises `UsageError` also if there is one and no benchmark uses it.
     """
-    from harness.errors import UsageError
-
     judge = judge_given(given)
-    declared = [benchmark.declaration for benchmark in benchmarks]
+    declared = (benchmark.declaration for benchmark in benchmarks)
     if judge and not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
         raise UsageError("--judge: none of the selected benchmarks uses a judge")
     return judge
 
 
-def check_judge(judge: Any) -> None:
+def check_judge(judge: Judge | None) -> None:
     """Raise `UsageError` if the endpoint does not serve the judge."""
     import asyncio
 
     from harness.backends.http.endpoint import EndpointModel
 
-    async def open_and_close() -> None:
+    async def open_and_close(judge: Judge) -> None:
         async with EndpointModel(judge.url, judge.model, judge.api_key):
             pass
 
     if judge is not None:
-        asyncio.run(open_and_close())
+        asyncio.run(open_and_close(judge))
 
 
 def columns_of(mappings: Sequence[str]) -> dict[str, str]:
     """Return the values of ``--columns FIELD=COLUMN`` as a mapping."""
-    from harness.errors import UsageError
-
     columns = dict(mapping.partition("=")[::2] for mapping in mappings)
     if not all(columns.values()):
         raise UsageError("--columns must be FIELD=COLUMN: our field name, the data set's column")

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from harness.backends.models.resolve import InForce, Sources, in_force
 from harness.backends.models.settings import ModelSettings, argument_name
-from harness.cli.options import FOLDER, Keyed
+from harness.cli import options
 from harness.errors import UsageError, nearest
 from harness.files.typed_json import parse
 from harness.files.typed_yaml import expected, read_yaml
@@ -84,7 +84,7 @@ def _options(command: F) -> F:
         metavar, kind = _kind(hints[name])
         attributes: dict[str, Any] = {"type": _Setting(kind, metavar), "help": text}
         if metavar == "JSON":
-            attributes["cls"] = Keyed
+            attributes["cls"] = options.Keyed
         if name == "vllm_arg":
             attributes |= {"type": _Argument(), "multiple": True}
         elif name == "chat_template":
@@ -142,63 +142,56 @@ def _typed(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def model_settings(command: F) -> F:
-    """Add the options of a model's settings, of whose they are, and ``--config``."""
-    several: list[Callable[[Any], Any]] = [
-        click.option(
-            "--adapter",
-            type=FOLDER,
-            help="vLLM, transformers: LoRA adapter (PEFT) to apply to the checkpoint.",
-        ),
-        click.option(
-            "--generation-config",
-            type=click.Choice(["model", "ours"]),
-            default="ours",
-            show_default=True,
-            help="Defaults of sampling: the checkpoint's generation_config.json, or ours (greedy).",
-        ),
-        click.option(
-            "--model-settings",
-            "recommended",
-            metavar="NAME|FILE",
-            help="Sampling that the model's authors recommend, such as qwen3_vl_8b; options win.",
-        ),
-        click.option(
-            "--config",
-            metavar="FILE",
-            is_eager=True,
-            expose_value=False,
-            callback=_read_config,
-            help="YAML file with options of this command; the command line wins.",
-        ),
-    ]
-    for decorator in reversed(several):
-        command = decorator(command)
-    return _options(command)
-
-
-def sources_of(ctx: click.Context) -> Sources:
-    """Return where a command's settings come from."""
-    given: dict[str, tuple[Any, str]] = {}
-    for name in ModelSettings.__struct_fields__:
-        value, source = ctx.params[name], ctx.get_parameter_source(name)
-        if name == "vllm_arg":
-            value = dict(value)
-        kind = type(value)
-        if source is ParameterSource.DEFAULT or value is None:
-            continue
-        file = ctx.meta[__name__] if name in (ctx.default_map or {}) else ""
-        if source is ParameterSource.DEFAULT_MAP:
-            origin = file
-        else:
-            origin = f"command line, over {file}" if file and kind is dict else "command line"
-        given[name] = value, origin
-    return Sources(given, ctx.params["recommended"], ctx.params["generation_config"])
+model_settings = options.several(
+    _options,
+    options.option(
+        "--adapter",
+        options.FOLDER,
+        "vLLM, transformers: LoRA adapter (PEFT) to apply to the checkpoint.",
+    ),
+    options.option(
+        "--generation-config",
+        ["model", "ours"],
+        "Defaults of sampling: the checkpoint's generation_config.json, or ours (greedy).",
+        default="ours",
+    ),
+    options.option(
+        "--model-settings recommended",
+        str,
+        "Sampling that the model's authors recommend, such as qwen3_vl_8b; options win.",
+        metavar="NAME|FILE",
+    ),
+    options.option(
+        "--config",
+        str,
+        "YAML file with options of this command; the command line wins.",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config,
+    ),
+)
+"""The options of a model's settings, of whose they are, and ``--config``."""
 
 
 def settings_in_force(ctx: click.Context, checkpoint: Path | None) -> InForce:
     """Return the settings of a command that are in force; raises `UsageError` as `in_force`."""
-    return in_force(sources_of(ctx), checkpoint)
+    given: dict[str, tuple[Any, str]] = {}
+    for name in ModelSettings.__struct_fields__:
+        value, source = ctx.params[name], ctx.get_parameter_source(name)
+        if source is ParameterSource.DEFAULT or value is None:
+            continue
+        if name == "vllm_arg":
+            value = dict(value)
+        file = ctx.meta[__name__] if name in (ctx.default_map or {}) else ""
+        origin = "command line"
+        if source is ParameterSource.DEFAULT_MAP:
+            origin = file
+        elif file and isinstance(value, dict):
+            origin += f", over {file}"
+        given[name] = value, origin
+    sources = Sources(given, ctx.params["recommended"], ctx.params["generation_config"])
+    return in_force(sources, checkpoint)
 
 
 def options_in_config(ctx: click.Context) -> set[str]:

@@ -26,11 +26,9 @@ _NO_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOS
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` so that a reader sees the old file or the new one, never a part.
 
-    The file's mode follows the umask. A link at ``path`` is replaced, not followed.
-
-    Raises:
-        UsageError: the folder was moved or removed meanwhile.
-        OSError: the file cannot be written.
+    The file's mode follows the umask. A link at ``path`` is replaced, not followed. Raises
+    `UsageError` if the folder was moved or removed meanwhile; `OSError` if the file cannot be
+    written.
     """
     write_bytes(path, text.encode())
 

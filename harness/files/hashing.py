@@ -122,9 +122,8 @@ def json_hash(value: Any) -> str:
 def model_fingerprint(checkpoint: Path) -> str:
     """Return the content hash of a checkpoint folder: configuration, tokenizer and weights.
 
-    Raises:
-        UsageError: the folder or its ``config.json`` or weights are missing, or it would load files
-            that the hash does not cover.
+    Raises `UsageError` if the folder or its ``config.json`` or weights are missing, or it would
+    load files that the hash does not cover.
     """
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint folder at {checkpoint}: give a folder or a hub id")

@@ -50,8 +50,7 @@ def _whole(descriptor: int) -> int:
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the complete lines of a file (none if it is missing), without its torn tail.
 
-    Raises:
-        UsageError: it is a link or not a regular file.
+    Raises `UsageError` if it is a link or not a regular file.
     """
     whole, offset = whole_size(path), 0
     if not whole:
@@ -72,8 +71,7 @@ def rewrite(path: Path, lines: Iterable[str]) -> None:
 class Appender:
     """Append whole lines to a file, after cutting its torn tail.
 
-    Raises:
-        UsageError: the file is a link or not a regular file.
+    Raises `UsageError` if the file is a link or not a regular file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,8 +83,7 @@ class Appender:
     def append(self, text: str) -> None:
         """Append all of ``text`` (lines with their newlines) or nothing, before returning.
 
-        Raises:
-            UsageError: the disk is full or fails, or the file is no longer in its place.
+        Raises `UsageError` if the disk is full or fails, or the file is no longer in its place.
         """
         stream, data = self._stream, text.encode()
         self._check_place()

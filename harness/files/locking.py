@@ -20,8 +20,7 @@ _LOOK = 0.05  # seconds; longer than `is_held` holds a lock
 def alone(folder: Path) -> Iterator[None]:
     """Lock a folder for this process, creating it if needed; the kernel releases it at exit.
 
-    Raises:
-        UsageError: another process holds it, or it cannot be written.
+    Raises `UsageError` if another process holds it, or it cannot be written.
     """
     with _lock(folder) as lock:
         if not _taken(lock):

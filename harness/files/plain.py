@@ -17,9 +17,8 @@ _IN_A_RUN = ("samples", "native", "judged")  # folders, which are real ones, unl
 def opener(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file for ``open(..., opener=opener)``; in a folder of a run by that folder itself.
 
-    Raises:
-        UsageError: the path is a link, or not a regular file, or such a folder is a link.
-        OSError: as `os.open`.
+    Raises `UsageError` if the path is a link, or not a regular file, or such a folder is a link;
+    `OSError` as `os.open`.
     """
     refusal = UsageError(
         f"{path} is a link or not a regular file: replace it by a file, or move the folder away"
@@ -64,8 +63,7 @@ def read_bytes(path: Path) -> bytes:
 def check_folder(path: Path) -> None:
     """Reject a folder that is a link: what is written below would land elsewhere.
 
-    Raises:
-        UsageError: it is one.
+    Raises `UsageError` if it is one.
     """
     if path.is_symlink():
         raise UsageError(
@@ -76,8 +74,7 @@ def check_folder(path: Path) -> None:
 def open_given(path: Path) -> BufferedReader:
     """Open a file named by a user for reading: links are followed, pipes read.
 
-    Raises:
-        OSError: as `os.open`; also for a folder or a device, which may have no end.
+    Raises `OSError` as `os.open`; also for a folder or a device, which may have no end.
     """
     # O_NONBLOCK: opening a pipe without a writer would wait.
     stream = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115, PTH123

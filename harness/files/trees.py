@@ -31,8 +31,8 @@ def homes(folder: Path) -> list[Path]:
 def check_tree(folder: Path) -> None:
     """Check that a folder holds only files, folders, and links that stay in it.
 
-    Raises:
-        UsageError: a link leads out of the folder, or something is a device, a pipe or a socket.
+    Raises `UsageError` if a link leads out of the folder, or something is a device, a pipe or a
+    socket.
     """
     real = folder.resolve()
     if folder.is_symlink():
@@ -57,9 +57,7 @@ def _target(link: Path) -> Path:
 def copy_files(folder: Path, target: Path) -> None:
     """Copy a folder without any ``.git`` (a folder or a file, at any depth); links stay links.
 
-    Raises:
-        OSError: the copy fails.
-        UsageError: as `check_tree`.
+    Raises `OSError` if the copy fails; `UsageError` as `check_tree`.
     """
     check_tree(folder)
     copytree(folder, target, symlinks=True, ignore=ignore_patterns(".git"))

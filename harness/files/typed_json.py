@@ -15,9 +15,7 @@ def parse(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
     Stored answers may hold NaN or lone surrogates, which msgspec, the faster parser, rejects.
-
-    Raises:
-        ValueError: it is not JSON or not UTF-8, or nested deeper than 100 levels.
+    Raises `ValueError` if it is not JSON or not UTF-8, or nested deeper than 100 levels.
     """
     try:
         value = msgspec.json.decode(text)
@@ -62,8 +60,7 @@ def _check_depth(text: str | bytes, value: Any) -> None:
 def record(kind: type[T], value: Any) -> T:
     """Return a JSON value as an instance of a type: a dataclass, or a collection of them.
 
-    Raises:
-        ValueError: a field is missing or of another type; names it.
+    Raises `ValueError` if a field is missing or of another type; names it.
     """
     return msgspec.convert(value, kind)
 

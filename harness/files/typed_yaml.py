@@ -23,9 +23,8 @@ _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")  # YAML 1
 def parse_yaml(text: str) -> Any:
     """Return the value of a YAML text.
 
-    Raises:
-        ValueError: it is not YAML or nested too deeply, a key repeats, or it has a number like 1:30
-            or aliases, a few lines of which can stand for billions of values.
+    Raises `ValueError` if it is not YAML or nested too deeply, a key repeats, or it has a number
+    like 1:30 or aliases, a few lines of which can stand for billions of values.
     """
     import yaml
 
@@ -73,8 +72,7 @@ def _refuse_base_60(event: Any) -> None:
 def read_yaml(path: Path, name: str = "") -> dict[Any, Any]:
     """Return the mapping in a YAML file named by a user; errors call the file ``name``.
 
-    Raises:
-        UsageError: the file cannot be read, `parse_yaml` rejects it, or it is not a mapping.
+    Raises `UsageError` if the file cannot be read, `parse_yaml` rejects it, or it is not a mapping.
     """
     return _mapping(_text(path, name), name or str(path))
 
@@ -82,8 +80,7 @@ def read_yaml(path: Path, name: str = "") -> dict[Any, Any]:
 def read_typed(path: Path, kind: type[T], name: str = "") -> T:
     """Return a YAML file as a record of a type (a msgspec struct that forbids unknown fields).
 
-    Raises:
-        UsageError: as `read_yaml`, or it does not fit; names line, key and what is allowed.
+    Raises `UsageError` as `read_yaml`, or it does not fit; names line, key and what is allowed.
     """
     where, text = name or str(path), _text(path, name)
     value = _mapping(text, where)

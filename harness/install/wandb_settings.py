@@ -15,8 +15,7 @@ _HARMLESS = frozenset({"entity", "project"})
 def refuse_foreign(folder: Path = Path()) -> None:
     """Refuse settings of a folder by which wandb would send key and answers to another server.
 
-    Raises:
-        UsageError: there are such settings, or they cannot be read.
+    Raises `UsageError` if there are such settings, or they cannot be read.
     """
     for file in (folder / "wandb" / "settings", folder / ".wandb" / "settings"):
         settings = ConfigParser(interpolation=None)

@@ -96,12 +96,9 @@ class Engine:
         """Fill the run.
 
         If the model may be needed, it is opened before any item is prepared, so that it fails
-        early; a run that only lacks scores never opens it.
-
-        Raises:
-            UsageError: the data is not readable, the model cannot be opened or is gone, every
-                answer is an error, or the judge is gone (the model's answers are complete then);
-                everything answered and judged is stored.
+        early; a run that only lacks scores never opens it. Raises `UsageError` if the data is not
+        readable, the model cannot be opened or is gone, every answer is an error, or the judge is
+        gone (the model's answers are complete then); everything answered and judged is stored.
         """
         tallies = self._tallies.values()
         async with AsyncExitStack() as stack:
@@ -330,8 +327,7 @@ class Engine:
 async def scored(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
     """Score a response strictly; a failing scorer costs one item, not the run.
 
-    Raises:
-        UsageError: scoring is impossible from now on.
+    Raises `UsageError` if scoring is impossible from now on.
     """
     try:
         return _without_answer(response) or await benchmark.score(item, response, tools)

@@ -50,11 +50,9 @@ def identify(
     """Return the identity of a checkpoint folder, a Hub id, or a name that an endpoint serves.
 
     A custom ``backend``, given by its source's hash, may also serve names. ``model`` may also be an
-    adapter's folder: its base model is then the one its files name.
-
-    Raises:
-        UsageError: there is no such checkpoint or adapter, the Hub cannot be reached, a revision is
-            given for a folder, or the endpoint is not a server URL.
+    adapter's folder: its base model is then the one its files name. Raises `UsageError` if there is
+    no such checkpoint or adapter, the Hub cannot be reached, a revision is given for a folder, or
+    the endpoint is not a server URL.
     """
     if endpoint is None and adapter is None and is_adapter(Path(model)):
         adapter = Path(model)

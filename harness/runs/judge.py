@@ -58,12 +58,8 @@ class Replies:
     async def ask(self, question: str | Message, read: Callable[[str], T | None]) -> T:
         """Return the reply as parsed by ``read``; see `harness.protocols.Ask`.
 
-        A question with images is a message.
-
-        Raises:
-            NoVerdictError: several replies could not be parsed.
-            ItemError: this request failed for good.
-            UsageError: the judge is gone.
+        A question with images is a message. Raises `NoVerdictError` if several replies could not be
+        parsed; `ItemError` if this request failed for good; `UsageError` if the judge is gone.
         """
         reply = ""
         for attempt in range(TRIES):

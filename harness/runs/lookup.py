@@ -53,11 +53,8 @@ class ShownAnswer:
 def find(run: Path, wanted: str) -> list[ShownAnswer]:
     """Return every repeat of one item.
 
-    ``wanted`` is an item id, or ``benchmark/id``.
-
-    Raises:
-        UsageError: the folder is not a run, no such item is stored (names the nearest), or several
-            benchmarks have it.
+    ``wanted`` is an item id, or ``benchmark/id``. Raises `UsageError` if the folder is not a run,
+    no such item is stored (names the nearest), or several benchmarks have it.
     """
     manifest = read_manifest(run)
     names, item_id = list(manifest["benchmarks"]), wanted
@@ -201,8 +198,7 @@ def runs(folder: Path) -> Iterator[RunLine]:
 def holders(folder: Path, name: str) -> Iterator[Path]:
     """Yield the folders in and below one that contain a file of this name; links are not followed.
 
-    Raises:
-        UsageError: there is no such folder.
+    Raises `UsageError` if there is no such folder.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}: name the one to search")

@@ -28,11 +28,7 @@ PACKAGES = (
 
 
 def check_manifest(run: RunPlan) -> dict[str, Any]:
-    """Return the stored manifest of a run.
-
-    Raises:
-        UsageError: it belongs to another run.
-    """
+    """Return the stored manifest of a run; `UsageError` if it belongs to another run."""
     manifest = read_manifest(run.path)
     if not run.agrees_with(manifest):
         raise UsageError(f"{run.path} belongs to another run: move it away and run again")
@@ -42,8 +38,7 @@ def check_manifest(run: RunPlan) -> dict[str, Any]:
 def stored_manifest(run: RunPlan) -> dict[str, Any] | None:
     """Return the stored manifest of a run, None if missing or torn.
 
-    Raises:
-        UsageError: it belongs to another run.
+    Raises `UsageError` if it belongs to another run.
     """
     path = run.path / "manifest.json"
     return None if not path.exists() or is_torn(path) else check_manifest(run)
@@ -194,9 +189,8 @@ def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) 
 def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None:
     """Check that images are converted as for the stored responses.
 
-    Raises:
-        UsageError: they are not, or it was not recorded: older versions converted images as
-            lmms-eval does, under the key that white backgrounds have now.
+    Raises `UsageError` if they are not, or it was not recorded: older versions converted images as
+    lmms-eval does, under the key that white backgrounds have now.
     """
     others = [
         benchmark.declaration.id

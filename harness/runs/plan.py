@@ -159,8 +159,7 @@ def plan_run(
 ) -> RunPlan:
     """Return the plan of a run, without the notes on its data.
 
-    Raises:
-        UsageError: the data of a chosen benchmark is missing.
+    Raises `UsageError` if the data of a chosen benchmark is missing.
     """
     wanted = {benchmark.declaration.id for benchmark in chosen}
     data: dict[str, str | None] = {}

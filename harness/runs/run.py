@@ -56,11 +56,9 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
 def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
     """Return the summaries of the chosen benchmarks if all are full, else None.
 
-    Imports nothing heavy.  A summary that is not what its samples say is made again.
-
-    Raises:
-        UsageError: the folder holds another run, its manifest is corrupt, or its responses are from
-            another server.
+    Imports nothing heavy. A summary that is not what its samples say is made again. Raises
+    `UsageError` if the folder holds another run, its manifest is corrupt, or its responses are from
+    another server.
     """
     manifest = stored_manifest(run)
     if manifest is None:
@@ -86,11 +84,9 @@ def execute(
     """Fill the run and return the summaries of the chosen benchmarks.
 
     ``open_model`` is None if the settings hold the responses. However it ends (done, interrupted,
-    model gone), the run on disk is valid and its summary is up to date.
-
-    Raises:
-        UsageError: another process writes the run, the store is corrupt, the model is gone, or
-            stored responses are from another server.
+    model gone), the run on disk is valid and its summary is up to date. Raises `UsageError` if
+    another process writes the run, the store is corrupt, the model is gone, or stored responses are
+    from another server.
     """
     with RunStore.open(run.path) as store:
         manifest = new_manifest(run, backend)

@@ -86,8 +86,7 @@ def refuse_another(
 ) -> None:
     """Check that stored responses with a known server came from this one.
 
-    Raises:
-        UsageError: their server's URL or model name differs.
+    Raises `UsageError` if their server's URL or model name differs.
     """
     stored = [(count, entry(manifest, count.source)) for count in merged(counts)]
     others = [(count, list(_changes(known, source))) for count, known in stored if known]

@@ -146,8 +146,7 @@ def stored_file(run: Path, kind: Literal["samples"] | SecondaryKind, benchmark: 
 def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     """Return the samples of one benchmark by (item id, repeat); the last line of a key counts.
 
-    Raises:
-        UsageError: a complete line is not a sample: something else damaged the store.
+    Raises `UsageError` if a complete line is not a sample: something else damaged the store.
     """
     return _by_key(stored_file(run, "samples", benchmark), Sample)
 
@@ -243,8 +242,7 @@ def is_torn(path: Path) -> bool:
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object from a run's file.
 
-    Raises:
-        UsageError: the file is missing or is not a JSON object.
+    Raises `UsageError` if the file is missing or is not a JSON object.
     """
     try:
         value = parse(plain.read_bytes(path))
@@ -273,8 +271,7 @@ def _not_a_run(missing: Path) -> str:
 def read_manifest(run: Path) -> dict[str, Any]:
     """Return the manifest of a run.
 
-    Raises:
-        UsageError: it is missing or corrupt, or a newer version of this program wrote it.
+    Raises `UsageError` if it is missing or corrupt, or a newer version of this program wrote it.
     """
     if is_torn(run / "manifest.json"):
         raise UsageError(
@@ -341,8 +338,7 @@ def answer_hash(text: str) -> str:
 def _derived(path: Path, kind: type[T]) -> Iterator[T]:
     """Yield the records of a file; unreadable lines are skipped, and recomputed later.
 
-    Raises:
-        UsageError: a line's value is not a score.
+    Raises `UsageError` if a line's value is not a score.
     """
     for line in read_lines(path):
         with suppress(ValueError):
@@ -407,10 +403,8 @@ class RunStore:
     def open(cls, path: Path) -> Iterator[RunStore]:
         """Open a run folder for writing, creating it if needed; locked until the block ends.
 
-        A new folder is removed again if the block fails before storing anything.
-
-        Raises:
-            UsageError: another process writes this run, or the folder cannot be written.
+        A new folder is removed again if the block fails before storing anything. Raises
+        `UsageError` if another process writes this run, or the folder cannot be written.
         """
         is_new = not os.path.lexists(path)
         with alone(path):

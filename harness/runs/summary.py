@@ -149,8 +149,7 @@ def _strict(
 def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
     """Return the stored summaries of a run by benchmark; empty if it has none yet.
 
-    Raises:
-        UsageError: the file is corrupt.
+    Raises `UsageError` if the file is corrupt.
     """
     path = run / "summary.json"
     if not path.exists():
@@ -167,10 +166,8 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
 def checked_summaries(run: Path, manifest: Mapping[str, Any]) -> dict[str, BenchmarkSummary]:
     """Return the stored summaries after checking them against the samples.
 
-    A benchmark that was continued since is not compared.
-
-    Raises:
-        UsageError: the file is corrupt, or a score in it does not match its samples.
+    A benchmark that was continued since is not compared. Raises `UsageError` if the file is
+    corrupt, or a score in it does not match its samples.
     """
     rows = read_summaries(run)
     for name, row in rows.items():

@@ -87,9 +87,8 @@ class Settings:
     def ids(self, benchmark: Benchmark) -> Sequence[str]:
         """Return the ids of the items to ask or score, in the data's order.
 
-        Raises:
-            UsageError: the data is not readable, two items share an id (one would be lost), or a
-                response belongs to no item.
+        Raises `UsageError` if the data is not readable, two items share an id (one would be lost),
+        or a response belongs to no item.
         """
         name, ids = benchmark.declaration.id, benchmark.ids()
         if len(set(ids)) < len(ids):
@@ -153,10 +152,7 @@ def what_is_left(
     """Return what is left of one benchmark.
 
     Answers beyond the limit or the repeats are only rescored, if stale: a run never mixes two
-    scorers.
-
-    Raises:
-        UsageError: as `Settings.ids`.
+    scorers. Raises `UsageError` as `Settings.ids`.
     """
     declared, ids = benchmark.declaration, settings.ids(benchmark)
     known, leading = set(ids), settings.chosen(benchmark, ids)

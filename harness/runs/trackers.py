@@ -42,9 +42,8 @@ class Tracker:
     def run(self, name: str, config: Mapping[str, Any]) -> Iterator[None]:
         """Start a tracker run that ends with the block.
 
-        Raises:
-            UsageError: the tracker fails (not logged in, no answer from its server), or the current
-                folder's settings would send the run elsewhere.
+        Raises `UsageError` if the tracker fails (not logged in, no answer from its server), or the
+        current folder's settings would send the run elsewhere.
         """
         if self.library.__name__ == "wandb":
             refuse_foreign()
@@ -145,10 +144,8 @@ def followed(
 ) -> list[BenchmarkSummary]:
     """Fill a run while a tracker follows it, and return its summaries.
 
-    A resumed run continues in the same tracker run.
-
-    Raises:
-        UsageError: the tracker is not installed, or rejects the run.
+    A resumed run continues in the same tracker run. Raises `UsageError` if the tracker is not
+    installed, or rejects the run.
     """
     manifest = new_manifest(plan, backend)
     study = study_of(plan.path)

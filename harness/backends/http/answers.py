@@ -225,8 +225,7 @@ class Answer:
 def completion(answer: Answer) -> Response:
     """Parse a chat completion; what a content filter refused is an empty one.
 
-    Raises:
-        ItemError: the body is something else, or the server could not finish the answer.
+    Raises `ItemError` if the body is something else, or the server could not finish the answer.
     """
     if answer.is_filtered:
         return Response("", finish_reason="content_filter")
@@ -296,8 +295,7 @@ def _whole(text: str) -> str:
 def _texts(content: Any, kind: str) -> Iterator[str]:
     """Yield the texts of one kind, "text" or "thinking", of a message's content.
 
-    Raises:
-        TypeError: the content is neither text nor a list of parts.
+    Raises `TypeError` if the content is neither text nor a list of parts.
     """
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
@@ -318,8 +316,7 @@ def _texts(content: Any, kind: str) -> Iterator[str]:
 def _finish_reason(reason: Any) -> str | None:
     """Return our name for a finish reason.
 
-    Raises:
-        ItemError: it means that the answer was not finished.
+    Raises `ItemError` if it means that the answer was not finished.
     """
     if isinstance(reason, dict):  # SGLang's own: {"type": "stop", "matched": 151645}
         reason = reason.get("type")

@@ -153,11 +153,8 @@ class EndpointModel:
     async def check(self) -> None:
         """Ask the server what it serves, and determine the model's name.
 
-        If the server does not say, a given name is used anyway.
-
-        Raises:
-            UsageError: the server is down, wants another key, is not OpenAI-compatible, or does not
-                serve the model.
+        If the server does not say, a given name is used anyway. Raises `UsageError` if the server
+        is down, wants another key, is not OpenAI-compatible, or does not serve the model.
         """
         answer = await self._get_models()
         if answer.status in (401, 403):
@@ -212,12 +209,10 @@ class EndpointModel:
         Greedy requests omit top-p and seed: they have no effect there, and some servers reject
         them. If prompt and ``sampling.max_tokens`` exceed the server's context, the request is
         repeated once without a limit, so that the answer takes what remains. If a content filter
-        withholds it `FILTER_ATTEMPTS` times, the finish reason is "content_filter".
-
-        Raises:
-            ContextOverflowError: the prompt leaves no room for an answer.
-            ItemError: the request failed for good, or an image cannot be encoded.
-            UsageError: the server is gone, or rejects every request.
+        withholds it `FILTER_ATTEMPTS` times, the finish reason is "content_filter". Raises
+        `ContextOverflowError` if the prompt leaves no room for an answer; `ItemError` if the
+        request failed for good, or an image cannot be encoded; `UsageError` if the server is gone,
+        or rejects every request.
         """
         parameters: dict[str, Any] = {
             "max_tokens": sampling.max_tokens,
@@ -239,10 +234,8 @@ class EndpointModel:
         """Return each token's log-probability as the first one of an answer.
 
         Servers return only the `LIKELIEST` tokens; None if they return none at all, or if the first
-        token belongs to reasoning that the chat template opens.
-
-        Raises:
-            ItemError, UsageError: as of `chat`.
+        token belongs to reasoning that the chat template opens. Raises `ItemError` and `UsageError`
+        as of `chat`.
         """
         # Extra fields may also set the template; vLLM's /tokenize accepts the same ones as its
         # chat.
@@ -282,11 +275,8 @@ class EndpointModel:
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
         """Call a server's API besides chat, at its root; return the parsed answer.
 
-        None if the server lacks it: some then redirect to a page of theirs.
-
-        Raises:
-            ItemError: the request failed for good.
-            UsageError: the server is gone.
+        None if the server lacks it: some then redirect to a page of theirs. Raises `ItemError` if
+        the request failed for good; `UsageError` if the server is gone.
         """
         root = self.url.removesuffix("/v1")
         # Token ids are longer than their text.
@@ -342,8 +332,7 @@ class EndpointModel:
     def _do_without(self, field: str, value: Any) -> None:
         """Drop a rejected field from now on, or send it by its newer name.
 
-        Raises:
-            UsageError: the user asked for it.
+        Raises `UsageError` if the user asked for it.
         """
         if field in ASKED_FOR or (field == "top_p" and value != 1):
             raise UsageError(f"{self.url} does not take {field}: remove {field}={value:g}")

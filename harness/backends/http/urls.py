@@ -24,9 +24,8 @@ _USERINFO = re.compile(r"(?:^|(?<=//)).*@")
 def base_url(url: str) -> str:
     """Return ``url`` ending in ``/v1``, with or without a ``/v1`` or slash in the input.
 
-    Raises:
-        UsageError: it is not an http address, or contains a user name or password (neither is
-            shown).
+    Raises `UsageError` if it is not an http address, or contains a user name or password (neither
+    is shown).
     """
     url = url.strip()
     parts = _split(url)

@@ -48,8 +48,7 @@ def is_adapter(folder: Path) -> bool:
 def read_adapter(folder: Path) -> Adapter:
     """Return the adapter in a folder, reading only the header of its weights.
 
-    Raises:
-        UsageError: there is none, it is not LoRA, or its weights are not safetensors.
+    Raises `UsageError` if there is none, it is not LoRA, or its weights are not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -126,8 +126,7 @@ def _recommended(name: str, checkpoint: Path | None) -> dict[str, tuple[Any, str
 def recommended_path(name: str) -> Path:
     """Return the path of a YAML file, or of a shipped one given by name.
 
-    Raises:
-        UsageError: there is no such file.
+    Raises `UsageError` if there is no such file.
     """
     shipped = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
     path = shipped[name] if name in shipped and not Path(name).is_file() else Path(name)
@@ -142,8 +141,8 @@ def recommended_path(name: str) -> Path:
 def read_recommended(name: str) -> Recommended:
     """Return the recommendations in a YAML file, or in a shipped one given by name.
 
-    Raises:
-        UsageError: there is no such file, its format is wrong, or it names an unknown setting.
+    Raises `UsageError` if there is no such file, its format is wrong, or it names an unknown
+    setting.
     """
     where = f"--model-settings {name}"
     recommended = read_typed(recommended_path(name), Recommended, where)

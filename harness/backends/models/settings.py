@@ -166,10 +166,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     def template_text(self) -> str | None:
         """Return the text of the given chat template, None if none.
 
-        A template in a request's extra fields takes precedence over the server's own.
-
-        Raises:
-            UsageError: it cannot be read.
+        A template in a request's extra fields takes precedence over the server's own. Raises
+        `UsageError` if it cannot be read.
         """
         if isinstance(text := (self.extra_body or {}).get("chat_template"), str):
             return text
@@ -262,8 +260,8 @@ def _joined(*parts: Any) -> tuple[Any, ...]:
 def settings_of(values: Mapping[str, Any], source: str) -> ModelSettings:
     """Return settings by name as `ModelSettings`; texts are converted like options.
 
-    Raises:
-        UsageError: a value has the wrong type or is out of range; says so and names the source.
+    Raises `UsageError` if a value has the wrong type or is out of range; says so and names the
+    source.
     """
     try:
         return msgspec.convert(values, ModelSettings, strict=False)
