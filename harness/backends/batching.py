@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
@@ -37,17 +36,11 @@ R = TypeVar("R")
 Deliver = Callable[[int, R], None]  # a prompt's index in its batch, and its answer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting(Generic[P, R]):
-    prompt: P
-    answer: asyncio.Future[R]
-
-
 def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
-    """Return the indices of the next batch: the first prompt and its best matches.
+    """Return the indices of the next batch, at most ``most``: the first prompt and those like it.
 
-    At most ``most``. Prompts of equal limit come first, so that short answers do not wait for long
-    ones, then those nearest in length, to keep padding small.
+    Prompts of equal limit come first, so that short answers do not wait for long ones, then those
+    nearest in length, to keep padding small.
     """
     first = prompts[0]
     fitting = [i for i, prompt in enumerate(prompts) if prompt.layout == first.layout]
@@ -81,7 +74,7 @@ class Batcher(Generic[P, R, H]):
         self.batch_size = batch_size
         self._prepare = prepare
         self._generate = generate
-        self._waiting: list[_Waiting[P, R]] = []
+        self._waiting: list[tuple[P, asyncio.Future[R]]] = []
         self._unanswered: set[asyncio.Future[R]] = set()  # waiting, or in the running batch
         self._preparing = 0
         self._changed = asyncio.Event()
@@ -121,7 +114,7 @@ class Batcher(Generic[P, R, H]):
         answer: asyncio.Future[R] = loop.create_future()
         self._unanswered.add(answer)
         answer.add_done_callback(self._unanswered.discard)
-        self._waiting.append(_Waiting(prompt, answer))
+        self._waiting.append((prompt, answer))
         if self._driver.done():
             self._end_all(self._driver)
         return await answer
@@ -135,29 +128,29 @@ class Batcher(Generic[P, R, H]):
 
     def _ready(self) -> bool:
         """Whether a batch is full, or no further prompt is on its way."""
-        self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
+        self._waiting = _open(self._waiting)
         full = len(self._waiting) >= self.batch_size
         return full or (bool(self._waiting) and self._preparing == 0)
 
-    def _take(self) -> list[_Waiting[P, R]]:
-        chosen = set(pick([waiting.prompt for waiting in self._waiting], self.batch_size))
+    def _take(self) -> list[tuple[P, asyncio.Future[R]]]:
+        chosen = set(pick([prompt for prompt, _ in self._waiting], self.batch_size))
         batch = [waiting for i, waiting in enumerate(self._waiting) if i in chosen]
         self._waiting = [waiting for i, waiting in enumerate(self._waiting) if i not in chosen]
         return batch
 
-    async def _answer(self, batch: list[_Waiting[P, R]]) -> None:
+    async def _answer(self, batch: list[tuple[P, asyncio.Future[R]]]) -> None:
         """Answer a batch, in parts if it fails as a whole."""
         loop = asyncio.get_running_loop()
 
         def deliver(index: int, response: R) -> None:
-            loop.call_soon_threadsafe(_settle, batch[index].answer, response)
+            loop.call_soon_threadsafe(_settle, batch[index][1], response)
 
-        prompts = [waiting.prompt for waiting in batch]
+        prompts = [prompt for prompt, _ in batch]
         work = loop.run_in_executor(self._threads[1], self._generate, prompts, deliver)
         await asyncio.wait([work])
         error = work.exception()
         # Delivered answers are set by now: their callbacks were queued before the end of work.
-        left = [waiting for waiting in batch if not waiting.answer.done()]
+        left = _open(batch)
         if isinstance(error, BatchError) and left and len(batch) > 1:
             half = max(1, len(left) // 2)
             if error.memory:
@@ -168,10 +161,14 @@ class Batcher(Generic[P, R, H]):
                 half += len(rest)
         elif error is not None:
             final = ItemError(str(error)) if isinstance(error, BatchError) else error
-            for waiting in left:
-                waiting.answer.set_exception(final)
+            for _, answer in left:
+                answer.set_exception(final)
         elif left:
             raise ValueError(f"{len(left)} of {len(batch)} answers were not delivered")
+
+
+def _open(waiting: list[tuple[P, asyncio.Future[R]]]) -> list[tuple[P, asyncio.Future[R]]]:
+    return [(prompt, answer) for prompt, answer in waiting if not answer.done()]
 
 
 def _settle(answer: asyncio.Future[R], response: R) -> None:

@@ -15,7 +15,7 @@ from harness.backends.models.adapter import Adapter
 from harness.backends.models.settings import ModelSettings
 from harness.errors import UsageError, first_line, nearest
 from harness.files import plain
-from harness.files.typed_json import fits, parse
+from harness.files.typed_json import fits, parse, read_object
 from harness.time_limit import within
 
 
@@ -218,11 +218,9 @@ def load_model(folder: Path, **options: Any) -> Any:
     import transformers
     from safetensors import SafetensorError
 
-    maker = (
-        transformers.AutoModelForImageTextToText
-        if reads_images(folder)
-        else transformers.AutoModelForCausalLM
-    )
+    maker = transformers.AutoModelForCausalLM
+    if reads_images(folder):
+        maker = transformers.AutoModelForImageTextToText
     options = {"generation_config": _suggested_tokens(folder), **options}
     try:
         model, info = maker.from_pretrained(
@@ -267,11 +265,8 @@ def _suggested_tokens(folder: Path) -> Any:
 
     transformers would read all of it, and refuse to load a model because of some of it.
     """
-    try:
-        document = parse(plain.read_given(folder / GENERATION))
-    except (OSError, ValueError):
-        return None
-    return _special_tokens(document) if isinstance(document, dict) else None
+    document = read_object(folder / GENERATION)
+    return None if document is None else _special_tokens(document)
 
 
 def check_suggested(folder: Path) -> None:
@@ -323,19 +318,11 @@ def rendered(
     options: Mapping[str, Any] = MappingProxyType({}),
     seconds: float = TEMPLATE_SECONDS,
 ) -> str:
-    """Return a conversation rendered with a processor's chat template, up to the answer.
+    """Return a conversation rendered with a processor's or tokenizer's template, up to the answer.
 
     A template is a program by the checkpoint's author. transformers runs it in jinja2's sandbox,
-    which bounds what it can access but not how long it loops.
-
-    Args:
-        processor: a processor or tokenizer of transformers.
-        chat: the messages in transformers' form.
-        options: variables of the template.
-        seconds: the time limit.
-
-    Raises:
-        UsageError: the template exceeds the time limit.
+    which bounds what it can access but not how long it loops. ``options`` are its variables. Raises
+    `UsageError` if it takes longer than ``seconds`` of processor time.
     """
     try:
         text: str = within(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.files import plain
-from harness.files.typed_json import parse
+from harness.files.typed_json import read_object
 from harness.reasoning import Tags, closings, is_known, known_tags
 
 # Tags of turns, tools and answers: "<tool_call>", "<|im_start|>", "<answer>"; not "<plan>".
@@ -63,15 +62,13 @@ def named_tags(folder: Path | None, template: str | None = None) -> NamedTags:
 
     A pair counts if the opening and the closing tag are tokens or in a template, and the tag has a
     word for reasoning, is where the template begins the answer, or is where the template cuts
-    reasoning off. An unreadable file names nothing.
-
-    Args:
-        folder: a checkpoint or tokenizer; None names nothing.
-        template: a chat template used instead of the folder's.
+    reasoning off. An unreadable file names nothing, nor does None for a folder. ``template`` is a
+    chat template used instead of the folder's.
     """
     if folder is None or not folder.is_dir():
         return NamedTags()
-    documents = [document for name in _TOKEN_FILES for document in _document(folder / name)]
+    read = (read_object(folder / name) for name in _TOKEN_FILES)
+    documents = [document for document in read if document is not None]
     tokens = {text for document in documents for text in _token_texts(document)}
     templates = "\n".join(_template_texts(folder, documents)) if template is None else template
     named = set(_keyed(documents)) | set(known_tags(templates + "\n".join(tokens)))
@@ -105,13 +102,6 @@ def _candidates(tokens: Iterable[str], templates: str) -> set[str]:
 def _is_part(tag: str, named: Iterable[tuple[str, str]]) -> bool:
     """Whether a tag is part of a pair, like gpt-oss's <|channel|>."""
     return any(tag in text for pair in named for text in pair)
-
-
-def _document(path: Path) -> Iterator[dict[str, Any]]:
-    with suppress(OSError, ValueError):
-        value = parse(plain.read_given(path))
-        if isinstance(value, dict):
-            yield value
 
 
 def _template_texts(folder: Path, documents: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -161,13 +151,10 @@ def _keyed(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def dropped_ids(tokenizer: Any, pairs: Iterable[tuple[str, str]]) -> tuple[set[int], bool]:
-    """Return the special tokens to drop from answers, and whether some reasoning tag is special.
+    """Return the special tokens to drop from answers, and whether one of the tags is special.
 
-    Dropping all special tokens would lose such tags, and show the reasoning as the answer.
-
-    Args:
-        tokenizer: of transformers.
-        pairs: the reasoning tags that the model may write.
+    Dropping all special tokens would lose the reasoning tags (``pairs``), and show the reasoning as
+    the answer. The tokenizer is one of transformers.
     """
     tags = "\n".join(tag for pair in pairs for tag in pair)
     added = tokenizer.added_tokens_decoder

@@ -12,12 +12,9 @@ from harness.errors import NOT_THE_HUB, UsageError, first_line
 
 
 class LocalTokenizer:
-    """What transformers' ``AutoTokenizer`` loads; adds no special tokens and drops none.
+    """What transformers' ``AutoTokenizer`` loads from a folder or Hub id, on first use.
 
-    Loaded, without weights, on first use; raises `UsageError` if it cannot be.
-
-    Args:
-        name: a folder that holds a tokenizer, or a Hub id.
+    It adds no special tokens and drops none. Raises `UsageError` if it cannot be loaded.
     """
 
     def __init__(self, name: str | Path) -> None:

@@ -182,16 +182,10 @@ def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, A
 class Checkpoint:
     """A loaded checkpoint: prepares prompts and answers batches of them. Blocking.
 
-    Args:
-        folder: written by ``save_pretrained``.
-        dtype: "auto" (the checkpoint's own), "float32", "bfloat16" or "float16".
-        device: "auto" (the available GPUs, else the CPU) or a torch device.
-        max_model_len: the most tokens of prompt plus answer; None takes the model's own.
-        count: counts generated tokens.
-        setup: settings and adapter.
-
-    Raises:
-        UsageError: it cannot be loaded or set up, or lacks weights or a chat template.
+    ``dtype`` is "auto" (the checkpoint's own), "float32", "bfloat16" or "float16", ``device``
+    "auto" (the available GPUs, else the CPU) or a torch device. Prompt plus answer have at most
+    ``max_model_len`` tokens, by default the model's own limit. Raises `UsageError` if it cannot be
+    loaded or set up, or lacks weights or a chat template.
     """
 
     def __init__(
@@ -203,33 +197,30 @@ class Checkpoint:
         count: TokenCount | None = None,
         setup: Setup = AS_IT_IS,
     ) -> None:
+        from transformers import GenerationConfig
+
         self._count = count or TokenCount(lambda _: None)
         self.closing = threading.Event()
         self._processor, self._model = _loaded(folder, dtype, device, setup)
         self._settings = setup.settings
-        self._variables = setup.settings.chat_template_kwargs or {}
+        self._variables = self._settings.chat_template_kwargs or {}
         self._reads_images = reads_images(folder)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         # All end-of-answer tokens: the tokenizer's and the checkpoint's.
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
-        template = setup.settings.template_text()
-        pairs = (*named_tags(folder, template).pairs, *given_tags())
+        pairs = (*named_tags(folder, self._settings.template_text()).pairs, *given_tags())
         self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)
         longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._context = min(filter(None, (longest, max_model_len)), default=sys.maxsize)
         self.device = str(self._model.device.type)
-        self._model.generation_config = self._plain_generation()
-
-    def _plain_generation(self) -> Any:
-        """Return generation settings without a checkpoint's suggested penalties or top-k."""
-        from transformers import GenerationConfig
-
-        ends = sorted(self._ends) or None
-        return GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=self._pad)
+        # Without a checkpoint's suggested penalties or top-k.
+        self._model.generation_config = GenerationConfig(
+            do_sample=False, eos_token_id=sorted(self._ends) or None, pad_token_id=self._pad
+        )
 
     def describe(self) -> str:
         """Return where and how the model runs."""
@@ -309,10 +300,7 @@ class Checkpoint:
         self._attempt(partial(self._generate, prompts, deliver))
 
     def first_tokens(self, prompts: Sequence[Prompt], deliver: Deliver[torch.Tensor]) -> None:
-        """Deliver the log-probabilities of the first answer token, shape (vocabulary,) each.
-
-        Raises `BatchError` as of `generate`.
-        """
+        """Deliver the first answer token's log-probabilities, (vocabulary,) each, as `generate`."""
         self._attempt(partial(self._first_tokens, prompts, deliver))
 
     def token_id(self, token: str) -> int | None:
@@ -444,16 +432,11 @@ class Checkpoint:
 
 
 class TransformersModel:
-    """A checkpoint that answers in this process; use it in ``async with``.
+    """A checkpoint, of a vision-language or a text model, in this process; for ``async with``.
 
-    Args:
-        checkpoint: a folder written by ``save_pretrained``, of a vision-language or a text model.
-        name: its display name; None takes the folder's name.
-        dtype, max_model_len: as of `Checkpoint`.
-        batch_size: the maximum batch size; halved if memory does not suffice.
-        on_status: called with progress on loading and generation.
-
-    ``setup`` takes effect when the model is opened.
+    ``dtype`` and ``max_model_len`` are those of `Checkpoint`; ``name`` is the folder's by default.
+    The maximum ``batch_size`` is halved if memory does not suffice. ``on_status`` is called with
+    progress on loading and generation. ``setup`` takes effect when the model is opened.
     """
 
     def __init__(
@@ -497,19 +480,15 @@ class TransformersModel:
         await self._stack.aclose()
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
-        """Answer one conversation, batched with others that wait.
-
-        Raises `ItemError` if this request is invalid or fails.
-        """
+        """Answer one conversation, batched with others; `ItemError` if it is invalid or fails."""
         return await self._batcher.ask(messages, sampling)
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
-        """Return each token's log-probability as the first one of an answer.
+        """Return each token's log-probability as the first one of an answer, or `ItemError`.
 
-        None for a text that is several tokens for this model. Raises `ItemError` if this request is
-        invalid.
+        None for a text that is several tokens for this model.
         """
         logprobs = await self._letters.ask(messages, form)
         ids = [self._token_id(token) for token in tokens]

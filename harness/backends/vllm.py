@@ -87,8 +87,7 @@ def command(spec: BackendSpec, socket: Path, *, cpu: bool) -> list[str]:
     args += [*chain(*map(_argument, options.items())), "--served-model-name", name]
     # The probe may send a chat template; nobody else can reach the server.
     args.append("--trust-request-chat-template")
-    eager = ["--enforce-eager"] if cpu and "--enforce-eager" not in options else []
-    return [*args, *eager]
+    return [*args, "--enforce-eager"] if cpu and "--enforce-eager" not in options else args
 
 
 def _argument(option: tuple[str, Any]) -> list[str]:
@@ -112,9 +111,7 @@ def _adapter_options(adapter: Adapter, name: str) -> dict[str, Any]:
 
 def served_name(spec: BackendSpec) -> str:
     """Return the name to serve: the given one, else the checkpoint folder's."""
-    if spec.model:
-        return spec.model
-    return spec.checkpoint.resolve().name if spec.checkpoint else ""
+    return spec.model or (spec.checkpoint.resolve().name if spec.checkpoint else "")
 
 
 def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
@@ -224,8 +221,7 @@ async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -
     begun = last_news = time.monotonic()
     on_status(f"vLLM starts; log: {server.log}")
     async with aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(str(server.socket)),
-        timeout=aiohttp.ClientTimeout(total=5),
+        connector=aiohttp.UnixConnector(str(server.socket)), timeout=aiohttp.ClientTimeout(total=5)
     ) as session:
         while not await _is_healthy(session):
             if reason := server.obituary():
@@ -252,16 +248,11 @@ async def _is_healthy(session: aiohttp.ClientSession) -> bool:
 
 
 class TemplateCheck:
-    """Render conversations with a checkpoint's chat template, to enforce a time limit.
+    """Render conversations with a checkpoint's chat template, within a limit of ``seconds``.
 
-    vLLM renders them without one, in the process that answers all requests. ``special_tags``:
-    whether reasoning tags are special tokens, which vLLM omits from the text by default.
-
-    Args:
-        folder: the checkpoint; nothing is rendered if transformers cannot load its processor.
-        on_status: called in that case.
-        settings: the model settings.
-        seconds: the limit.
+    vLLM renders them without one, in the process that answers all requests. If transformers cannot
+    load the processor, nothing is rendered, and ``on_status`` is told. ``special_tags``: whether
+    reasoning tags are special tokens, which vLLM omits from the text by default.
     """
 
     def __init__(
@@ -317,10 +308,7 @@ async def serve(
     with start(spec, cpu=cpu) as server:
         await wait_until_healthy(server, on_status)
         model = EndpointModel(
-            ADDRESS,
-            served_name(spec),
-            obituary=server.obituary,
-            tokenizer=spec.checkpoint,
+            ADDRESS, served_name(spec), obituary=server.obituary, tokenizer=spec.checkpoint
         )
         model.socket, model.check_prompt, model.settings = server.socket, check, settings
         if check.special_tags and not spec.reasoning_parser:

@@ -58,10 +58,7 @@ COMMANDS = {
         "ablations.cli.ablate:ablate",
         "Run a study: objective or data as the source of a gain, or your own design.",
     ),
-    "view": (
-        "reports.cli.view:view",
-        "Browse the items of a run, or of two side by side.",
-    ),
+    "view": ("reports.cli.view:view", "Browse the items of a run, or of two side by side."),
     "report": ("reports.cli.report:report", "Write an HTML report of a study, comparison or run."),
     "export": (
         "reports.cli.export:export",

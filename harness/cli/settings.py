@@ -12,7 +12,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from harness.backends.models.resolve import InForce, Sources, in_force
+from harness.backends.models.resolve import InForce, in_force
 from harness.backends.models.settings import ModelSettings, argument_name
 from harness.cli import options
 from harness.errors import UsageError, nearest
@@ -190,8 +190,7 @@ def settings_in_force(ctx: click.Context, checkpoint: Path | None) -> InForce:
         elif file and isinstance(value, dict):
             origin += f", over {file}"
         given[name] = value, origin
-    sources = Sources(given, ctx.params["recommended"], ctx.params["generation_config"])
-    return in_force(sources, checkpoint)
+    return in_force(given, ctx.params["recommended"], ctx.params["generation_config"], checkpoint)
 
 
 def options_in_config(ctx: click.Context) -> set[str]:

@@ -13,13 +13,7 @@ from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import (
-    BenchmarkSummary,
-    flags_of,
-    macro_average,
-    notes_of,
-    sources_of,
-)
+from harness.runs.summary import BenchmarkSummary, flags_of, macro_average, notes_of, sources_of
 
 
 def percent(value: float | None) -> str:

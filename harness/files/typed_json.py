@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+
+from harness.files.plain import read_given
 
 T = TypeVar("T")
 DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse
@@ -26,6 +29,15 @@ def parse(text: str | bytes) -> Any:
             raise ValueError("it is nested too deeply") from None
     _check_depth(text, value)
     return value
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file named by a user; None if there is none that can be read."""
+    try:
+        value = parse(read_given(path))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def is_cut(text: bytes) -> bool:

@@ -11,13 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from harness.errors import (
-    ContextOverflowError,
-    ItemError,
-    UnfinishedError,
-    UsageError,
-    one_failure,
-)
+from harness.errors import ContextOverflowError, ItemError, UnfinishedError, UsageError, one_failure
 from harness.files.text import abridged, counted
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Score

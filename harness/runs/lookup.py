@@ -234,10 +234,7 @@ def _line(run: Path) -> RunLine:
 
 
 def _was_filled(
-    manifest: Mapping[str, Any],
-    last: Mapping[str, Any],
-    row: BenchmarkSummary | None,
-    name: str,
+    manifest: Mapping[str, Any], last: Mapping[str, Any], row: BenchmarkSummary | None, name: str
 ) -> bool:
     """Whether a benchmark has all that the last command requested."""
     if row is None:

@@ -208,11 +208,7 @@ class Answer:
         return self.status >= 400 and bool(_FILTERED.search(self.code))
 
     def refused_parameter(self, sent: Collection[str]) -> str | None:
-        """Return the request parameter that the server rejects, if that is the cause.
-
-        Args:
-            sent: the names of the request's fields.
-        """
+        """Return which of the ``sent`` fields the server rejects, if that is the cause."""
         text = f"{self.code} {self._text[:2000]}"
         if self.status not in (400, 422) or self.is_overflow or not _UNSUPPORTED.search(text):
             return None

@@ -127,11 +127,9 @@ class EndpointModel:
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        connect = (
-            partial(aiohttp.UnixConnector, str(self.socket))
-            if self.socket
-            else aiohttp.TCPConnector
-        )
+        connect: Callable[..., aiohttp.BaseConnector] = aiohttp.TCPConnector
+        if self.socket:
+            connect = partial(aiohttp.UnixConnector, str(self.socket))
         self._session = aiohttp.ClientSession(
             headers={**headers, "Content-Type": "application/json"},
             connector=connect(limit=0, keepalive_timeout=KEEP_ALIVE),
@@ -257,9 +255,9 @@ class EndpointModel:
         return None if likeliest is None else [likeliest.get(token) for token in tokens]
 
     async def _opens_thought(self, rendering: Mapping[str, Any]) -> bool:
-        """Whether the chat template opens reasoning, if the server reveals it.
+        """Whether the chat template opens reasoning, if the server reveals it, as vLLM does.
 
-        vLLM returns a conversation's tokens; it is asked once per template and its variables.
+        It is asked once per template and its variables.
         """
         key = repr(rendering)
         if key not in self._thinks:

@@ -21,16 +21,10 @@ class RedirectError(UsageError):
 
 
 async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> Answer:
-    """Return what a server sent, with any copy of our key masked.
+    """Return what a server sent to a request that follows no redirects, any copy of our key masked.
 
-    Args:
-        got: the response, of a request that follows no redirects.
-        most: the most bytes to read, counted after decompression.
-        key: the key that was sent.
-
-    Raises:
-        ItemError: the body is longer.
-        RedirectError: the server redirects.
+    Raises `ItemError` if the body has more than ``most`` bytes after decompression, `RedirectError`
+    if the server redirects.
     """
     if 300 <= got.status < 400 and "Location" in got.headers:
         raise RedirectError(

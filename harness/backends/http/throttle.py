@@ -32,11 +32,8 @@ class TryAgainError(Exception):
 class Throttle:
     """Allow at most ``limit`` concurrent requests; the rest wait.
 
-    The limit halves when a request fails as ``busy``, once for all that were in flight together,
-    and grows by one for as many successes as it lets through.
-
-    Args:
-        limit: its initial and maximum value.
+    The limit, at first its maximum, halves when a request fails as ``busy``, once for all that were
+    in flight together, and grows by one for as many successes as it lets through.
     """
 
     def __init__(self, limit: int) -> None:

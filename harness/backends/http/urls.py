@@ -52,16 +52,10 @@ def key_for(
     """Return the API key to send to a server, None for no key.
 
     A key goes only to its own server: ``OPENAI_API_KEY`` to OpenAI's host, any other if the user
-    names its variable.
-
-    Args:
-        url: the server's address, as accepted by `base_url`.
-        named: the environment variable that the user named for this server, if any.
-        default: a variable whose name implies this server, if ``named`` is None.
-        over_http: the user allows keys to cross a private network unencrypted.
-
-    Raises:
-        UsageError: the named variable is not set, or the key would cross a network unencrypted.
+    ``named`` its environment variable, or else if the variable's name implies the server
+    (``default``). With ``over_http`` the user allows keys to cross a private network unencrypted.
+    Raises `UsageError` if the named variable is not set, or the key would cross another network
+    unencrypted.
     """
     host = host_of(url)
     names = [named] if named else [default, OPENAI_KEY if host == OPENAI_HOST else None]

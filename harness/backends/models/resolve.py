@@ -12,12 +12,11 @@ import msgspec
 from harness.backends.models.settings import DRAWING, UNSET, ModelSettings, settings_of
 from harness.errors import UsageError, first_line, nearest
 from harness.files import plain
-from harness.files.typed_json import parse
+from harness.files.typed_json import parse, read_object
 from harness.files.typed_yaml import read_typed
 from harness.own_code import needs_consent
 
 FOLDER = Path(__file__).parent
-Origin = Literal["model", "ours"]
 # Sampling settings in generation_config.json.
 _GENERATION = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
@@ -42,20 +41,6 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Sources of settings, in order of precedence.
-
-    ``given`` maps those of the command line and of ``--config`` to (value, where it was set);
-    ``recommended`` names a file of recommendations; ``generation`` selects the sampling if neither
-    sets any: that of the checkpoint's generation_config.json, or ours (greedy).
-    """
-
-    given: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
-    recommended: str | None = None
-    generation: Origin = "ours"
-
-
-@dataclass(frozen=True, slots=True)
 class InForce:
     """The effective settings, and where each was set."""
 
@@ -63,24 +48,32 @@ class InForce:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def in_force(sources: Sources, checkpoint: Path | None) -> InForce:
+def in_force(
+    given: Mapping[str, tuple[Any, str]],
+    recommended: str | None,
+    generation: Literal["model", "ours"],
+    checkpoint: Path | None,
+) -> InForce:
     """Return the effective settings, and where each was set.
 
-    For mappings, precedence is per key. Under greedy decoding, sampling settings that nobody asked
-    for by name are left out.
+    Sources are in order of precedence; for mappings, that is per key. Under greedy decoding,
+    sampling settings that nobody asked for by name are left out.
 
     Args:
-        sources: where settings come from.
+        given: (value, where it was set) of settings of the command line and of ``--config``.
+        recommended: the name of a file of recommendations.
+        generation: the sampling if neither sets any: that of the checkpoint's
+            generation_config.json, or ours (greedy).
         checkpoint: the model's folder; None behind an endpoint.
 
     Raises:
         UsageError: a file cannot be read or is for another model, a value is out of range, or a
             requested setting has no effect.
     """
-    layers = [dict(sources.given)]
-    if sources.recommended is not None:
-        layers.append(_recommended(sources.recommended, checkpoint))
-    if sources.generation == "model":
+    layers = [dict(given)]
+    if recommended is not None:
+        layers.append(_recommended(recommended, checkpoint))
+    if generation == "model":
         layers.append(_generation(checkpoint))
     merged: dict[str, tuple[Any, str]] = {}
     for layer in reversed(layers):
@@ -88,7 +81,7 @@ def in_force(sources: Sources, checkpoint: Path | None) -> InForce:
     temperature, _ = merged.get("temperature", (0, ""))
     if temperature == 0:
         for name in DRAWING:
-            if name in sources.given:
+            if name in given:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{option} has no effect under greedy decoding: set --temperature, or remove it"
@@ -162,11 +155,7 @@ def suitable(checkpoint: Path) -> list[str]:
 
 def model_type(checkpoint: Path) -> str | None:
     """Return the type of a checkpoint's model, None if its config.json has none."""
-    try:
-        document = parse(plain.read_given(checkpoint / "config.json"))
-    except (OSError, ValueError):
-        return None
-    kind = document.get("model_type") if isinstance(document, dict) else None
+    kind = (read_object(checkpoint / "config.json") or {}).get("model_type")
     return kind if isinstance(kind, str) else None
 
 

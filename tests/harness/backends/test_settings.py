@@ -18,7 +18,6 @@ from harness.backends.http.endpoint import EndpointModel
 from harness.backends.models.adapter import read_adapter
 from harness.backends.models.resolve import (
     FOLDER,
-    Sources,
     in_force,
     read_recommended,
     suitable,
@@ -33,10 +32,11 @@ from harness.runs.identity import identify
 from tests.servers import Answer, Reply, Request, ScriptedServer, refuses
 
 TYPED = "command line"
+NONE: dict[str, Any] = {"given": {}, "recommended": None, "generation": "ours"}
 
 
 def layered(checkpoint: Path | None = None, **sources: Any) -> Any:
-    return in_force(Sources(**sources), checkpoint)
+    return in_force(**{**NONE, **sources}, checkpoint=checkpoint)
 
 
 def checkpoint(folder: Path, generation: object, model_type: str = "qwen3") -> Path:
