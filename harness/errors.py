@@ -48,6 +48,11 @@ def first_line(error: object) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def described(error: BaseException) -> str:
+    """Return an exception as "Class: first line"."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint for a name that is not known: the nearest one, else all of them."""
     import difflib  # here: every command imports this file

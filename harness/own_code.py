@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import UsageError, first_line
+from harness.errors import UsageError, described
 from harness.files.hashing import file_hash, source_hash
 
 
@@ -57,10 +57,8 @@ _VLLM_HARMLESS = frozenset(
 def needs_consent(option: str, value: Any, folder: Path = Path()) -> str:
     """Return why an option of ``harness run`` that a file sets needs its user's word; "" if not.
 
-    Args:
-        option: its name, with dashes.
-        value: of the file: a text, a list, or a mapping of arguments.
-        folder: that of the file, where paths in it are relative to that.
+    The option is named with dashes, its value is a text, a list, or a mapping of arguments.
+    ``folder`` is the file's, where paths in it are relative to that.
     """
     many = isinstance(value, list | dict)
     values = list(value) if many else str(value).split(",")
@@ -116,21 +114,18 @@ def reason(error: BaseException, source: Path) -> str:
     root = str(source.resolve())
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(root)]
     where = f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {first_line(error)}{where}"
+    return described(error) + where
 
 
 def raised(error: BaseException) -> str:
     """Return an exception with the file and the line that raised it."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return f"{type(error).__name__}: {first_line(error)} ({where})"
+    return f"{described(error)} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 @cache
 def installed(group: str) -> Mapping[str, EntryPoint]:
     """Return the entry points of a group by name; none of their code is imported."""
-    from importlib.metadata import entry_points
-
     return {point.name: point for point in entry_points(group=group)}
 
 
@@ -143,8 +138,9 @@ def loaded(point: EntryPoint) -> tuple[Any, Path]:
         value = point.load()
         file = Path(str(sys.modules[point.module].__file__))
     except (Exception, SystemExit) as error:
-        why = f"{type(error).__name__}: {first_line(error)}"
-        raise UsageError(f"{point.name} ({point.value}) cannot be imported: {why}") from error
+        raise UsageError(
+            f"{point.name} ({point.value}) cannot be imported: {described(error)}"
+        ) from error
     return value, _home(file)
 
 
@@ -185,8 +181,7 @@ class NamedCode:
         except UsageError:
             raise
         except (Exception, SystemExit) as error:  # the module may raise anything
-            why = f"{type(error).__name__}: {first_line(error)}"
-            raise self._error(f"{module} cannot be imported ({why})") from error
+            raise self._error(f"{module} cannot be imported ({described(error)})") from error
 
     def check(self) -> None:
         """Raise `UsageError` if there is none, as far as its source says."""
@@ -200,8 +195,7 @@ class NamedCode:
             text = path.read_bytes()
             ast.parse(text)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            why = f"{type(error).__name__}: {first_line(error)}"
-            raise self._error(f"{module} cannot be imported ({why})") from error
+            raise self._error(f"{module} cannot be imported ({described(error)})") from error
         if not re.search(rb"\b%s\b|import \*|__getattr__" % re.escape(attribute).encode(), text):
             raise self._error(f"{self._forms()} ({path.name} has no {attribute})")
 
@@ -258,14 +252,13 @@ class NamedCode:
 
 def _imported_beside(module: str, folder: Path) -> ModuleType:
     """Import a module, which may be in a folder."""
-    place = str(folder)
-    sys.path.insert(0, place)
+    sys.path.insert(0, str(folder))
     try:
         return importlib.import_module(module)
     finally:
         # Last, so that its files hide no library that is imported later.
-        sys.path.remove(place)
-        sys.path.append(place)
+        sys.path.remove(str(folder))
+        sys.path.append(str(folder))
 
 
 def _spec(module: str, folder: Path) -> ModuleSpec | None:

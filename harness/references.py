@@ -83,10 +83,7 @@ _FORMS: Mapping[str, Callable[[Path, str], str]] = MappingProxyType(
 def in_full(folder: Path, option: str, value: Any) -> Any:
     """Return an option's value as a file gives it, with the paths and the code that it names.
 
-    Args:
-        folder: the file's.
-        option: its name, with dashes or underscores.
-        value: a text, or several; anything else is returned as it is.
+    ``folder`` is the file's. A value that is neither a text nor several is returned as it is.
     """
     form = _FORMS.get(option.replace("_", "-"))
     if form is None or not value:

@@ -221,7 +221,10 @@ def load_model(folder: Path, **options: Any) -> Any:
     maker = transformers.AutoModelForCausalLM
     if reads_images(folder):
         maker = transformers.AutoModelForImageTextToText
-    options = {"generation_config": _suggested_tokens(folder), **options}
+    # Of generation_config.json the tokens alone: transformers refuses models for some of the rest.
+    suggested = read_object(folder / GENERATION)
+    tokens = None if suggested is None else _special_tokens(suggested)
+    options = {"generation_config": tokens, **options}
     try:
         model, info = maker.from_pretrained(
             folder, output_loading_info=True, trust_remote_code=False, **options
@@ -258,15 +261,6 @@ def _forget_sampling(model: Any) -> None:
     model.generation_config = _special_tokens(model.generation_config.to_dict())
     for name in model.config._get_generation_parameters():  # where older checkpoints have them
         delattr(model.config, name)
-
-
-def _suggested_tokens(folder: Path) -> Any:
-    """Return the special tokens of a checkpoint's generation_config.json; None if it has none.
-
-    transformers would read all of it, and refuse to load a model because of some of it.
-    """
-    document = read_object(folder / GENERATION)
-    return None if document is None else _special_tokens(document)
 
 
 def check_suggested(folder: Path) -> None:

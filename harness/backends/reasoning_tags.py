@@ -76,9 +76,10 @@ def named_tags(folder: Path | None, template: str | None = None) -> NamedTags:
     notes = []
     for tag in sorted(_candidates(tokens, templates)):
         closing = [text for text in closings(tag) if text in tags and text != tag]
+        is_part = any(tag in text for pair in named for text in pair)  # as gpt-oss's <|channel|>
         if len(closing) == 1:
             named.add((tag, closing[0]))
-        elif not _is_part(tag, named) and not any(tag in closings(other) for other in tags):
+        elif not is_part and not any(tag in closings(other) for other in tags):
             found = " or ".join(closing) or "no closing tag"
             notes.append(
                 f"{tag} may open the model's reasoning ({found} in its files) and is not read as "
@@ -97,11 +98,6 @@ def _candidates(tokens: Iterable[str], templates: str) -> set[str]:
     with_end = {tag for tag in begins if tags.intersection(closings(tag))}
     placed = {tag for tag in opened | with_end if not _OTHER.search(tag)}
     return {tag for tag in worded | placed if not is_known(tag)}
-
-
-def _is_part(tag: str, named: Iterable[tuple[str, str]]) -> bool:
-    """Whether a tag is part of a pair, like gpt-oss's <|channel|>."""
-    return any(tag in text for pair in named for text in pair)
 
 
 def _template_texts(folder: Path, documents: Iterable[dict[str, Any]]) -> Iterator[str]:

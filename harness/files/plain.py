@@ -61,10 +61,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_folder(path: Path) -> None:
-    """Reject a folder that is a link: what is written below would land elsewhere.
-
-    Raises `UsageError` if it is one.
-    """
+    """Raise `UsageError` if a folder is a link: what is written below would land elsewhere."""
     if path.is_symlink():
         raise UsageError(
             f"{path} is a link: a run's folders must be real ones; copy its files here instead"

@@ -45,14 +45,12 @@ def _packages(needed: Collection[str]) -> Iterator[Check]:
     else:
         yield Check("packages", "ok", "all that reading, comparing and reporting need")
     for extra in EXTRAS:
-        wrong = unmet(extras().get(extra, ()))
-        status: Literal["missing", "note"] = "missing" if extra in needed else "note"
-        text = "; ".join(wrong) + f": {install(extra)}, or `make install`"
-        yield (
-            Check(f"extra {extra}", status, text)
-            if wrong
-            else Check(f"extra {extra}", "ok", "all required versions are installed")
-        )
+        if wrong := unmet(extras().get(extra, ())):
+            status: Literal["missing", "note"] = "missing" if extra in needed else "note"
+            text = "; ".join(wrong) + f": {install(extra)}, or `make install`"
+            yield Check(f"extra {extra}", status, text)
+        else:
+            yield Check(f"extra {extra}", "ok", "all required versions are installed")
 
 
 def _imports() -> Iterator[Check]:

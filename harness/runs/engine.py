@@ -17,7 +17,7 @@ from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Pr
 from harness.records import Item, Response, Sample, Score
 from harness.runs.judge import JudgedScoring
 from harness.runs.store import RunStore, SampleKey, SecondaryScore, read_samples
-from harness.runs.summary import native_scores
+from harness.runs.summary import stored_scores
 from harness.runs.todo import Settings, Todo, what_is_left
 from harness.sandbox import native_state
 
@@ -77,10 +77,7 @@ class Engine:
         self._native_lock, self._model_lock = asyncio.Lock(), asyncio.Lock()
         self._model: Model | None = None
         self._opening: Callable[[], Awaitable[Model]]
-        judge = settings.judge
-        self._judged = (
-            JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
-        )
+        self._judged = JudgedScoring(store, settings.judge, settings.concurrency, progress)
 
     def samples(self, benchmark_id: str) -> Mapping[SampleKey, Sample]:
         """Return a benchmark's stored samples."""
@@ -105,7 +102,7 @@ class Engine:
                 self._announce(tally)
             await self._stream()
         self._refuse_nothing_but_errors()
-        if self._judged is not None and self._judged.failure is not None:
+        if self._judged.failure is not None:
             raise self._judged.failure
 
     async def _get_model(self) -> Model:
@@ -146,15 +143,13 @@ class Engine:
             async with asyncio.TaskGroup() as group:
                 for tally in self._tallies.values():
                     group.create_task(self._score_natively(tally))
-                if self._judged is not None:
-                    group.create_task(self._judged.run())
+                group.create_task(self._judged.run())
                 async with asyncio.TaskGroup() as answering:
                     answering.create_task(self._prepare(todos))
                     answering.create_task(self._produce(todos))
                     for _ in range(self.settings.concurrency):
                         answering.create_task(self._work())
-                if self._judged is not None:
-                    self._judged.close()
+                self._judged.close()
 
     async def _prepare(self, todos: asyncio.Queue[Todo]) -> None:
         """Find out what is left of each benchmark while earlier ones run."""
@@ -171,18 +166,15 @@ class Engine:
         for tally in self._tallies.values():
             todo = await todos.get()
             total, before = self._announce(tally, todo), list(tally.stored.values())
-            if self._judged is not None:
-                left = todo.to_ask + todo.unjudged
-                self._judged.start(tally.benchmark, total, left)
+            self._judged.start(tally.benchmark, total, todo.to_ask + todo.unjudged)
             for item_id, repeats in todo.repeats().items():
                 item = await asyncio.to_thread(tally.benchmark.build, item_id)
                 for repeat in repeats:
                     stored = tally.stored.get((item_id, repeat))
                     tally.pending += 1
                     await self._queue.put(_Job(tally.benchmark, item, repeat, stored))
-            if self._judged is not None:
-                for sample in before:
-                    self._judged.add(tally.benchmark, sample)
+            for sample in before:
+                self._judged.add(tally.benchmark, sample)
             tally.done()
         for _ in range(self.settings.concurrency):
             await self._queue.put(None)
@@ -194,8 +186,7 @@ class Engine:
             tally = self._tallies[name]
             self.store.append(name, sample)
             tally.stored[sample.id, sample.repeat] = sample
-            if self._judged is not None:
-                self._judged.add(job.benchmark, sample)
+            self._judged.add(job.benchmark, sample)
             tally.done()
             self.progress.advance(name, sample.score)
 
@@ -268,7 +259,9 @@ class Engine:
         declared, judge = tally.benchmark.declaration, self.settings.judge
         if not self._scores_natively(tally.benchmark):
             return
-        known = native_scores(self.store.path, declared, self.settings.judge_name, tally.stored)
+        known = stored_scores(
+            self.store.path, "native", declared, self.settings.judge_name, tally.stored
+        )
         if not declared.native_needs_judge:
             judge = None
         missing = [key for key, score in known.items() if score is None]
@@ -298,8 +291,8 @@ class Engine:
     ) -> None:
         """Score some answers of one repeat natively and store the scores."""
         name, rules = tally.benchmark.declaration.id, tally.benchmark.declaration.native_rules
-        responses = {item_id: tally.stored[item_id, repeat].response for item_id in ids}
-        answers = {item_id: each.answer for item_id, each in responses.items() if each is not None}
+        responses = ((item_id, tally.stored[item_id, repeat].response) for item_id in ids)
+        answers = {item_id: each.answer for item_id, each in responses if each is not None}
         reason = "native scoring stopped"
         try:
             scores = tally.benchmark.native(answers, judge)

@@ -108,11 +108,13 @@ class _Case:
 class JudgedScoring:
     """Judge answers concurrently, while others are still being generated.
 
-    `add` stored answers, `close` when there are no more; `run` ends when all are judged. Losing the
-    judge stops only this; ``failure`` then says why.
+    `add` stored answers, `close` when there are no more; `run` ends when all are judged, at once
+    without a ``judge``. Losing the judge stops only this; ``failure`` then says why.
     """
 
-    def __init__(self, store: RunStore, judge: Judge, concurrency: int, progress: Progress) -> None:
+    def __init__(
+        self, store: RunStore, judge: Judge | None, concurrency: int, progress: Progress
+    ) -> None:
         self.failure: UsageError | None = None
         self._store, self._judge, self._progress = store, judge, progress
         self._concurrency = concurrency
@@ -125,7 +127,7 @@ class JudgedScoring:
     def start(self, benchmark: Benchmark, total: int, left: int) -> None:
         """Announce ``total`` requested answers of a benchmark, ``left`` of them unjudged."""
         declared = benchmark.declaration
-        if declared.judged_rules:
+        if self._judge is not None and declared.judged_rules:
             known = read_secondary(self._store.path, "judged", declared.id, self._judge.model)
             self._verdicts[declared.id] = known
             self._progress.start(f"{declared.id} (judge)", total, max(0, total - left))
@@ -133,7 +135,7 @@ class JudgedScoring:
     def add(self, benchmark: Benchmark, sample: Sample) -> None:
         """Queue an answer for judging, unless it has its verdict or was added before."""
         declared = benchmark.declaration
-        if not declared.judged_rules or sample.response is None:
+        if self._judge is None or not declared.judged_rules or sample.response is None:
             return
         if sample.response.absence == "filtered":  # not an answer by the model
             return
@@ -158,9 +160,9 @@ class JudgedScoring:
         from harness.backends.http.endpoint import EndpointModel
 
         await self._awake.wait()
-        if not self._taken:
-            return
         judge = self._judge
+        if judge is None or not self._taken:
+            return
         try:
             async with (
                 EndpointModel(judge.url, judge.model, judge.api_key) as model,
@@ -169,7 +171,7 @@ class JudgedScoring:
                 model.on_status = lambda text: self._progress.note(f"the judge: {text}")
                 replies = Replies(self._store, model)
                 for _ in range(self._concurrency):
-                    group.create_task(self._work(replies))
+                    group.create_task(self._work(replies, judge.model))
         except* UsageError as gone:
             self.failure = UsageError(f"the judge: {first_failure(gone)}")
             self._progress.note(f"{self.failure} (model responses continue)")
@@ -179,14 +181,12 @@ class JudgedScoring:
                 f"{self._missed[0]}; the same command asks again"
             )
 
-    async def _work(self, replies: Replies) -> None:
+    async def _work(self, replies: Replies, judge: str) -> None:
         while (case := await self._cases.get()) is not None:
             declared = case.benchmark.declaration
             if (score := await self._score(case, replies)) is not None:
-                judged = SecondaryScore.of(
-                    score, (case.id, case.repeat), case.answer, self._judge.model,
-                    declared.judged_rules,
-                )  # fmt: skip
+                key = (case.id, case.repeat)
+                judged = SecondaryScore.of(score, key, case.answer, judge, declared.judged_rules)
                 self._store.append_scores("judged", declared.id, [judged])
                 self._progress.advance(f"{declared.id} (judge)", score)
 

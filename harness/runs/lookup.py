@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from harness.errors import UsageError
 from harness.files.locking import is_held
@@ -127,12 +127,11 @@ def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> st
 
 def verdicts(run: Path, benchmark: str) -> Verdicts:
     """Return the last stored native and judged score per answer, from any judge."""
-    kinds: tuple[SecondaryKind, ...] = ("native", "judged")
     return {
         kind: {
             (row.id, row.repeat, row.answer): row for row in secondary_rows(run, kind, benchmark)
         }
-        for kind in kinds
+        for kind in get_args(SecondaryKind)
     }
 
 
@@ -180,14 +179,11 @@ class RunLine:
 
     def as_json(self) -> dict[str, Any]:
         """Return the run's entry in ``harness runs --json``."""
+        own = ("state", "reason", "model", "suite", "worked", "mean", "answers", "errors")
         names = ("benchmark", "n", "strict", "stderr", "native", "errors")
         benchmarks = [{name: getattr(row, name) for name in names} for row in self.rows]
-        own = {name: getattr(self, name) for name in ("state", "reason", "model", "suite")}
-        counts = {"mean": self.mean, "answers": self.answers, "errors": self.errors}
-        return {
-            "run": str(self.folder), **own, "worked": self.worked, **counts,
-            "benchmarks": benchmarks,
-        }  # fmt: skip
+        entry = {name: getattr(self, name) for name in own}
+        return {"run": str(self.folder), **entry, "benchmarks": benchmarks}
 
 
 def runs(folder: Path) -> Iterator[RunLine]:

@@ -27,21 +27,18 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def check_manifest(run: RunPlan) -> dict[str, Any]:
-    """Return the stored manifest of a run; `UsageError` if it belongs to another run."""
-    manifest = read_manifest(run.path)
-    if not run.agrees_with(manifest):
-        raise UsageError(f"{run.path} belongs to another run: move it away and run again")
-    return manifest
-
-
 def stored_manifest(run: RunPlan) -> dict[str, Any] | None:
     """Return the stored manifest of a run, None if missing or torn.
 
     Raises `UsageError` if it belongs to another run.
     """
     path = run.path / "manifest.json"
-    return None if not path.exists() or is_torn(path) else check_manifest(run)
+    if not path.exists() or is_torn(path):
+        return None
+    manifest = read_manifest(run.path)
+    if not run.agrees_with(manifest):
+        raise UsageError(f"{run.path} belongs to another run: move it away and run again")
+    return manifest
 
 
 def now() -> str:
@@ -59,11 +56,7 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "base": run.base,
-        "model": {
-            name: getattr(run.identity, name)
-            for name in ("name", "revision", "fingerprint", "verified")
-        }
-        | _adapter(run.identity),
+        "model": _model(run.identity),
         "suite": run.suite,
         "benchmarks": {
             benchmark.declaration.id: _benchmark_entry(run, benchmark, before["benchmarks"])
@@ -79,10 +72,12 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _adapter(identity: ModelIdentity) -> dict[str, Any]:
-    if (adapter := identity.adapter) is None:
-        return {}
-    return {"adapter": {"folder": adapter.folder.name, "fingerprint": adapter.fingerprint}}
+def _model(identity: ModelIdentity) -> dict[str, Any]:
+    names = ("name", "revision", "fingerprint", "verified")
+    entry = {name: getattr(identity, name) for name in names}
+    if (adapter := identity.adapter) is not None:
+        entry["adapter"] = {"folder": adapter.folder.name, "fingerprint": adapter.fingerprint}
+    return entry
 
 
 def _sampling(run: RunPlan) -> dict[str, Any]:
@@ -105,6 +100,7 @@ def _lost_sources(run: RunPlan) -> list[None]:
 
 def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     sandbox = run.settings.tools.sandbox
+    native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
     return {
         "started": now(),
         "ended": None,
@@ -116,7 +112,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "repeats": run.settings.repeats,
         "judge": run.settings.judge_name,
         "sandbox": sandbox.describe() if sandbox else None,
-        "native_sandbox": _native_sandbox(run),
+        "native_sandbox": native_state()[0] if native else None,
         "packages": package_versions(),
         "git": _git(),
         "machine": {
@@ -125,11 +121,6 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
     }
-
-
-def _native_sandbox(run: RunPlan) -> bool | None:
-    native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
-    return native_state()[0] if native else None
 
 
 def _weights_dtype(checkpoint: Path | None) -> str | None:

@@ -96,10 +96,12 @@ class RunPlan:
         """
         if self.run_name is not None:
             return self._named(self.run_name)
-        called = [_folder_name(name) for name in self._names]
+        checkpoint = self.identity.checkpoint
+        older = [checkpoint.name] if checkpoint else []  # the name that older versions gave runs
+        called = [_folder_name(name) for name in (self.identity.name, *older)]
         own = self.out / f"{called[0]}-{self.suite}-{self.key[:8]}"
         folders = []
-        for name in called:
+        for name in dict.fromkeys(called):
             stem = f"{name}-{self.suite}-"
             pattern = re.compile(re.escape(stem) + r"[0-9a-f]{8}(?:-(\d+))?")
             for folder in sorted(self.out.glob(f"{glob.escape(stem)}*")):
@@ -111,12 +113,6 @@ class RunPlan:
             return own
         number, _, latest = max(folders)
         return own.with_name(f"{own.name}-{number + 1}") if self.fresh else latest
-
-    @property
-    def _names(self) -> list[str]:
-        """The model's name, and the name that older versions gave its runs."""
-        folder = self.identity.checkpoint
-        return list(dict.fromkeys([self.identity.name, *([folder.name] if folder else [])]))
 
     def _named(self, name: str) -> Path:
         own = self.out / name
@@ -194,9 +190,10 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 def _settings(run: RunPlan) -> dict[str, Any]:
     """Return the effective settings, each with where it was set; sampling is always included."""
     model = run.settings.model
-    drawn = model.sampling(1, run.settings.seed).used()
-    values: dict[str, Any] = {name: drawn[name] for name in drawn if name != "max_tokens"}
-    values |= {"max_tokens": model.max_tokens} if model.max_tokens else {}
+    values: dict[str, Any] = dict(model.sampling(1, run.settings.seed).used())
+    del values["max_tokens"]
+    if model.max_tokens:
+        values["max_tokens"] = model.max_tokens
     if run.identity.adapter is not None:
         values["adapter"] = str(run.identity.adapter.folder)
     return {

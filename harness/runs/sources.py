@@ -49,12 +49,8 @@ def merged(counts: Iterable[SourceCount]) -> list[SourceCount]:
         total = totals.get(count.source, SourceCount(count.source, 0, None, None))
         times = (total.first, total.last, count.first, count.last)
         known = [moment for moment in times if moment is not None]
-        totals[count.source] = SourceCount(
-            count.source,
-            total.answers + count.answers,
-            min(known, default=None),
-            max(known, default=None),
-        )
+        first, last = min(known, default=None), max(known, default=None)
+        totals[count.source] = SourceCount(count.source, total.answers + count.answers, first, last)
     return sorted(totals.values(), key=lambda total: -1 if total.source is None else total.source)
 
 

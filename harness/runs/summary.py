@@ -21,6 +21,7 @@ from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
     Mark,
     SampleKey,
+    SecondaryKind,
     SecondaryScore,
     is_torn,
     read_json,
@@ -93,8 +94,8 @@ def summarise(
     """Return the summary of one benchmark of a run, from its stored samples."""
     if not (declaration.native_needs_judge or declaration.judged_rules):
         judge = None
-    native = native_scores(run, declaration, judge, samples)
-    judged = judged_scores(run, declaration, judge, samples)
+    native = stored_scores(run, "native", declaration, judge, samples)
+    judged = stored_scores(run, "judged", declaration, judge, samples)
     native_values, judged_values = _values(native), _values(judged)
     no_verdict = list(judged_values.values()).count(None)
     return BenchmarkSummary(
@@ -196,9 +197,11 @@ def _derived_again(
     else:  # a million answers are read without their texts
         samples = read_marks(run, row.benchmark)
     strict = {key: sample.score.value for key, sample in samples.items()}
-    kinds = (("strict", row.strict, strict), ("native", row.native, native),
-             ("judged", row.judged, judged))  # fmt: skip
-    scores = {name: (old, headline(parts_of_it, samples, new)) for name, old, new in kinds}
+    kinds = {"strict": strict, "native": native, "judged": judged}
+    scores = {
+        name: (getattr(row, name), headline(parts_of_it, samples, values))
+        for name, values in kinds.items()
+    }
     again = parts(samples, strict)
     names = row.parts.keys() | again.keys()
     scores |= {f"part {name}": (row.parts.get(name), again.get(name)) for name in names}
@@ -231,14 +234,10 @@ def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
 
 
 def check_errors(counts: Iterable[tuple[str, int, int]], max_errors: float) -> None:
-    """Check that few answers are infrastructure failures.
+    """Check that at most a share ``max_errors`` in [0, 1] of answers are infrastructure failures.
 
-    Args:
-        counts: per benchmark (of one side of a comparison) its name, errors and answers.
-        max_errors: the largest allowed fraction of errors among a benchmark's answers, in [0, 1].
-
-    Raises:
-        UsageError: some benchmarks have more; names each with its counts.
+    ``counts`` are, per benchmark (of one side of a comparison), its name, errors and answers.
+    Raises `UsageError` if some benchmarks have more; names each with its counts.
     """
     above = [
         f"{name} {errors} of {answers} ({errors / answers:.1%})"
@@ -278,29 +277,24 @@ def flags_of(rows: Iterable[BenchmarkSummary]) -> list[str]:
     ]
 
 
-def native_scores(
-    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
+def stored_scores(
+    run: Path,
+    kind: SecondaryKind,
+    declared: Declaration,
+    judge: str | None,
+    samples: Mapping[SampleKey, Sample],
 ) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the native score of every answered sample, None if its answer has none.
+    """Return the native or judged score of every answered sample, None if its answer has none.
 
-    Empty without native scoring, or if it needs a judge and none was given.
+    Empty without such scoring, or if it needs a judge and none was given.
     """
-    if not declared.native_rules or (declared.native_needs_judge and judge is None):
+    native = kind == "native"
+    rules = declared.native_rules if native else declared.judged_rules
+    needs_judge = declared.native_needs_judge if native else True
+    if not rules or (needs_judge and judge is None):
         return {}
-    rows = read_secondary(
-        run, "native", declared.id, judge if declared.native_needs_judge else None
-    )
-    return _current(rows, declared.native_rules, samples)
-
-
-def judged_scores(
-    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
-) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the judge's scores, like `native_scores`; empty without a judge."""
-    if not declared.judged_rules or judge is None:
-        return {}
-    rows = read_secondary(run, "judged", declared.id, judge)
-    return _current(rows, declared.judged_rules, samples)
+    rows = read_secondary(run, kind, declared.id, judge if needs_judge else None)
+    return _current(rows, rules, samples)
 
 
 def _current(

@@ -15,7 +15,7 @@ from harness.files.text import counted
 from harness.protocols import Benchmark, Judge, Tools
 from harness.records import Item, Sample, Sampling
 from harness.runs.store import SampleKey
-from harness.runs.summary import judged_scores
+from harness.runs.summary import stored_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +160,11 @@ def what_is_left(
     unasked = [key for key in wanted if key not in samples]
     stale: list[SampleKey] = []
     for key, sample in samples.items():
-        if key[0] in known and (
-            sample.score.status == "error" or sample.scoring != declared.scoring
-        ):
+        outdated = sample.score.status == "error" or sample.scoring != declared.scoring
+        if key[0] in known and outdated:
             (unasked if sample.response is None else stale).append(key)
     beyond = known.difference(leading)
-    judged = judged_scores(run, declared, settings.judge_name, samples)
+    judged = stored_scores(run, "judged", declared, settings.judge_name, samples)
     return Todo(
         ids,
         [key for key in unasked if key[0] not in beyond and key[1] < settings.repeats],

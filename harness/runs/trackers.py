@@ -68,15 +68,11 @@ class Tracker:
 
     def scores(self, summaries: Iterable[BenchmarkSummary]) -> None:
         """Log a run's scores, as BENCHMARK/KIND, and those of parts."""
-        rows = tuple(summaries)
-        values = {f"{row.benchmark}/{kind}": getattr(row, kind) for row in rows for kind in KINDS}
-        parts = {
-            f"{row.benchmark}/part/{part}": value
-            for row in rows
-            for part, value in row.parts.items()
-        }
-        known = {name: value for name, value in {**values, **parts}.items() if value is not None}
-        if known:
+        values: dict[str, float | None] = {}
+        for row in summaries:
+            values |= {f"{row.benchmark}/{kind}": getattr(row, kind) for kind in KINDS}
+            values |= {f"{row.benchmark}/part/{part}": value for part, value in row.parts.items()}
+        if known := {name: value for name, value in values.items() if value is not None}:
             self.log(known)
 
 

@@ -44,7 +44,8 @@ class Groups:
 
     def take(self, limits: Limits) -> Group | None:
         """Return a group that nothing is in; None where none can be made any more."""
-        path = self._free.pop() if self._free else self._folder / _name()
+        new = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        path = self._free.pop() if self._free else self._folder / new
         try:
             path.mkdir(exist_ok=True)
             # Private folders are in memory too, as the limits allow.
@@ -137,12 +138,13 @@ def _folders() -> list[tuple[Path, bool]]:
                 continue
             own = Path(fields[4], os.path.relpath(name, fields[3]))
             folders += [(own, v1)] if v1 else [(own, v1), (own.parent, v1)]
-    return [(folder, v1) for folder, v1 in folders if v1 or _gives_memory(folder)]
-
-
-def _gives_memory(folder: Path) -> bool:
-    """Whether groups below this one, of cgroup v2, have a limit on memory."""
-    return "memory" in " ".join(_read(folder / "cgroup.subtree_control")).split()
+    # Of v2, those whose groups have a limit on memory.
+    control = "cgroup.subtree_control"
+    return [
+        (folder, v1)
+        for folder, v1 in folders
+        if v1 or "memory" in " ".join(_read(folder / control)).split()
+    ]
 
 
 def _read(path: Path | str) -> list[str]:
@@ -151,7 +153,3 @@ def _read(path: Path | str) -> list[str]:
         return Path(path).read_text().splitlines()
     except OSError:
         return []
-
-
-def _name() -> str:
-    return f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"

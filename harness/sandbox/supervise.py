@@ -100,10 +100,8 @@ async def finish(
     assert process.stderr
     started = time.monotonic()
     run = _Run(tree, limits)
-    readers = [
-        asyncio.ensure_future(run.keep(process.stdout, run.stdout)),
-        asyncio.ensure_future(run.keep(process.stderr, run.stderr)),
-    ]
+    pipes = ((process.stdout, run.stdout), (process.stderr, run.stderr))
+    readers = [asyncio.ensure_future(run.keep(pipe, kept)) for pipe, kept in pipes]
     helpers = [asyncio.ensure_future(work) for work in (_feed(process.stdin, stdin), run.watch())]
     timer = asyncio.get_running_loop().call_later(
         limits.seconds, run.broke, "timeout", f"more than {limits.seconds:g} s"

@@ -60,7 +60,8 @@ def usage(root: int, memory_limit: int, kernel: int = 0, *, own_network: bool = 
     memory = kernel + sum(_kilobytes(pid, "status", "VmRSS:") for pid in pids)
     if memory > memory_limit:
         memory = kernel + sum(map(_proportional, pids))
-    return Usage(memory, sum(map(_cpu_seconds, pids)), sum(map(_written, pids)))
+    written = sum(_total(_read(pid, "io"), "write_bytes:") for pid in pids)
+    return Usage(memory, sum(map(_cpu_seconds, pids)), written)
 
 
 def _read(pid: int, name: str) -> str:
@@ -108,11 +109,6 @@ def _cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its children that ended: user, system, both."""
     fields = _read(pid, "stat").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / _TICK
-
-
-def _written(pid: int) -> int:
-    """Return the bytes that a process, and its children that ended, sent to a disk."""
-    return _total(_read(pid, "io"), "write_bytes:")
 
 
 def _total(text: str, name: str) -> int:

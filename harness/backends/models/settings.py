@@ -202,7 +202,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             end = roles.index("assistant") if "assistant" in roles else len(roles)
             questions = [i for i, role in enumerate(roles[:end]) if role == "user"]
             for i in questions[-1:]:
-                asked[i] = _with_line(asked[i], self.prompt_suffix)
+                line = TextPart("\n" + self.prompt_suffix)
+                asked[i] = Message(asked[i].role, _joined(*asked[i].content, line))
         if self.system_prompt is not None:
             first = asked[0] if asked and asked[0].role == "system" else None
             own = (TextPart("\n\n"), *first.content) if first else ()
@@ -241,10 +242,6 @@ SAMPLING = frozenset(field.name for field in dataclasses.fields(Sampling)) - {"s
 _IN_SAMPLING = SAMPLING | {"max_tokens"}
 DRAWING = ("top_p", "top_k", "min_p")
 """Settings of the draw: without effect under greedy decoding."""
-
-
-def _with_line(message: Message, line: str) -> Message:
-    return Message(message.role, _joined(*message.content, TextPart("\n" + line)))
 
 
 def _joined(*parts: Any) -> tuple[Any, ...]:
