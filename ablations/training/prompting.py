@@ -16,7 +16,7 @@ from harness.backends import wire
 from harness.backends.checkpoint import load_processor, model_class, rendered
 from harness.backends.reasoning_tags import decoded, dropped_ids, named_tags
 from harness.errors import ItemError, UsageError
-from harness.reasoning import Tags, closed, given_tags, opening
+from harness.reasoning import Tags, closed, opening
 from harness.records import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Prompter:
 
     @cached_property
     def _dropped(self) -> set[int]:
-        return dropped_ids(self.tokenizer, (*self.tags, *given_tags()))[0]
+        return dropped_ids(self.tokenizer, self.tags)[0]
 
     def answer(self, ids: Sequence[int]) -> str:
         """Return the text of generated tokens as an evaluation reads it, reasoning tags included.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files.typed_json import read_object
-from harness.reasoning import Tags, closings, is_known, known_tags
+from harness.reasoning import Tags, closings, given_tags, is_known, known_tags
 
 # Tags of turns, tools and answers: "<tool_call>", "<|im_start|>", "<answer>"; not "<plan>".
 _OTHER = re.compile(
@@ -149,10 +149,10 @@ def _keyed(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 def dropped_ids(tokenizer: Any, pairs: Iterable[tuple[str, str]]) -> tuple[set[int], bool]:
     """Return the special tokens to drop from answers, and whether one of the tags is special.
 
-    Dropping all special tokens would lose the reasoning tags (``pairs``), and show the reasoning as
-    the answer. The tokenizer is one of transformers.
+    Dropping all special tokens would lose the reasoning tags (``pairs`` and the user's), and show
+    the reasoning as the answer. The tokenizer is one of transformers.
     """
-    tags = "\n".join(tag for pair in pairs for tag in pair)
+    tags = "\n".join(tag for pair in (*pairs, *given_tags()) for tag in pair)
     added = tokenizer.added_tokens_decoder
     special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
     kept = {i for i in special if i in added and added[i].content in tags}

@@ -36,7 +36,7 @@ from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
 from harness.files.text import counted
 from harness.protocols import OWN_FORM, PromptForm
-from harness.reasoning import closed, given_tags, opening
+from harness.reasoning import closed, opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Checkpoint:
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
-        pairs = (*named_tags(folder, self._settings.template_text()).pairs, *given_tags())
+        pairs = named_tags(folder, self._settings.template_text()).pairs
         self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)

@@ -33,7 +33,6 @@ from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.spec import BackendSpec
 from harness.errors import ItemError, UsageError
 from harness.files import plain
-from harness.reasoning import given_tags
 from harness.records import Message, TextPart
 
 ADDRESS = "http://localhost"  # of requests, which go to the socket
@@ -272,7 +271,7 @@ class TemplateCheck:
             on_status(f"the chat template is not tried before vLLM renders it: {error}")
             return
         checkpoint.set_up(processor, settings)
-        pairs = (*named_tags(folder, settings.template_text()).pairs, *given_tags())
+        pairs = named_tags(folder, settings.template_text()).pairs
         tokenizer = getattr(processor, "tokenizer", processor)
         _, self.special_tags = dropped_ids(tokenizer, pairs)
         self._processor = processor

@@ -122,7 +122,7 @@ def recommended_path(name: str) -> Path:
     Raises `UsageError` if there is no such file.
     """
     shipped = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
-    path = shipped[name] if name in shipped and not Path(name).is_file() else Path(name)
+    path = Path(name) if Path(name).is_file() else shipped.get(name, Path(name))
     if not path.is_file():
         raise UsageError(
             f"--model-settings {name}: no such file; the names that can be given are "
