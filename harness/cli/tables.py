@@ -13,7 +13,14 @@ from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, flags_of, macro_average, notes_of, sources_of
+from harness.runs.summary import (
+    BenchmarkSummary,
+    flags_of,
+    items_json,
+    macro_average,
+    notes_of,
+    sources_of,
+)
 
 
 def percent(value: float | None) -> str:
@@ -172,8 +179,6 @@ def below(path: Path, folder: Path) -> str:
 
 def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str:
     """Return the JSON document of ``run`` and ``score``; scores are between 0 and 1."""
-    from harness.runs.summary import items_json
-
     fields = (
         "benchmark note n strict stderr native native_n native_missing judged judged_n parts "
         "unparsable unscored errors truncated prompts_truncated".split()

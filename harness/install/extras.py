@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
@@ -81,17 +81,25 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+def package_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the installed ones among some packages."""
+    versions = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
 def unmet(needed: Sequence[Requirement]) -> list[str]:
     """Return what of some requirements is not installed, or not in a version that they allow."""
     wrong = []
+    installed = package_versions([one.name for one in needed])
     for one in needed:
-        try:
-            installed = version(one.name)
-        except PackageNotFoundError:
+        number = installed.get(one.name)
+        if number is None:
             wrong.append(f"{one.name} is not installed")
-            continue
-        if not one.specifier.contains(installed.partition("+")[0], prereleases=True):
-            wrong.append(f"{one.name} is {installed}, {one.specifier} is needed")
+        elif not one.specifier.contains(number.partition("+")[0], prereleases=True):
+            wrong.append(f"{one.name} is {number}, {one.specifier} is needed")
     return wrong
 
 

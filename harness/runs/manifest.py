@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
+from harness.install.extras import package_versions
 from harness.protocols import Benchmark, Declaration
 from harness.reasoning import given_tags
 from harness.runs.identity import ModelIdentity
@@ -113,7 +114,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "judge": run.settings.judge_name,
         "sandbox": sandbox.describe() if sandbox else None,
         "native_sandbox": native_state()[0] if native else None,
-        "packages": package_versions(),
+        "packages": package_versions(PACKAGES),
         "git": _git(),
         "machine": {
             "platform": platform.platform(),
@@ -194,17 +195,6 @@ def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None
             f"the stored responses of {', '.join(others)} may be to images converted otherwise "
             "(transparent or 16-bit ones): pass --fresh to start a new run"
         )
-
-
-def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of the installed ones among some packages."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
 
 
 def _git() -> dict[str, Any]:
