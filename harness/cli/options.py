@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from harness.protocols import Benchmark, Judge, Tools
 
 F = TypeVar("F", bound=Callable[..., Any])
+Param = click.Parameter | None
+Ctx = click.Context | None
 
 
 class Finite(click.FloatRange):
     """A finite float: click's ranges accept NaN."""
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> float:
         """Return the number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -36,9 +36,7 @@ class Finite(click.FloatRange):
 class Points(click.types.FloatParamType):
     """A number in percentage points, as a share: 1.8 is 0.018."""
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> float:
         """Return the number in units of a score."""
         return round(float(super().convert(value, param, ctx)) / 100, 12)
 
@@ -51,9 +49,7 @@ class Share(click.ParamType[float]):
 
     name = "SHARE|N%"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> float:
         """Return the share."""
         text = str(value).strip()
         try:
@@ -72,9 +68,7 @@ class _Tags(click.ParamType[tuple[str, str]]):
 
     name = "OPEN,CLOSE"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> tuple[str, str]:
         """Return both tags."""
         if isinstance(value, tuple):
             return value

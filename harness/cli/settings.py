@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from harness.backends.models.resolve import InForce, in_force
 from harness.backends.models.settings import ModelSettings, argument_name
 from harness.cli import options
+from harness.cli.options import Ctx, Param
 from harness.errors import UsageError, nearest
 from harness.files.typed_json import parse
 from harness.files.typed_yaml import expected, read_yaml
@@ -30,7 +31,7 @@ class _Setting(click.ParamType[Any]):
     def __init__(self, hint: Any, name: str) -> None:
         self.hint, self.name = hint, name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> Any:
         """Return the value, of the field's type."""
         try:
             if self.name == "JSON" and isinstance(value, str):
@@ -48,9 +49,7 @@ class _Argument(click.ParamType[tuple[str, Any]]):
 
     name = "KEY=VALUE"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Any]:
+    def convert(self, value: Any, param: Param, ctx: Ctx) -> tuple[str, Any]:
         """Return the name, with dashes, and the value, True where there is none."""
         if isinstance(value, tuple):
             return value

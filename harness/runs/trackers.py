@@ -76,19 +76,14 @@ class Tracker:
             self.log(known)
 
 
-@dataclass
 class Followed:
     """Progress that is also logged to a tracker every few seconds, over all benchmarks.
 
     ``BENCHMARK/done`` and ``/errors`` are counts, ``/so_far`` the mean over this call's answers.
     """
 
-    tracker: Tracker
-    shown: Progress
-    every: float = 10.0
-    gone: bool = False
-
-    def __post_init__(self) -> None:
+    def __init__(self, tracker: Tracker, shown: Progress, every: float = 10.0) -> None:
+        self.tracker, self.shown, self.every, self.gone = tracker, shown, every, False
         self._done: dict[str, int] = {}
         self._errors: Counter[str] = Counter()
         self._values: dict[str, list[float]] = {}
