@@ -367,7 +367,7 @@ _GRADED = {
 CALLS = frozenset(
     """open open_given read_bytes read_text read_given read_json read_yaml read_typed read_lines
     parse parse_yaml loads load safe_load load_from_disk from_parquet from_file from_pretrained
-    memory_map safe_open load_workbook
+    memory_map safe_open load_workbook read_object
     load_file load_dataset ParquetFile read_table""".split()
 )
 
