@@ -12,9 +12,9 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -179,6 +179,14 @@ def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, A
     return processor, (model if several else model.to(device)).eval()
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except unreadable() as error:
+        raise ItemError(f"the processor cannot read the question: {error}") from error
+
+
 class Checkpoint:
     """A loaded checkpoint: prepares prompts and answers batches of them. Blocking.
 
@@ -233,30 +241,30 @@ class Checkpoint:
         processor rejects it; `UsageError` if the chat template exceeds its time limit.
         """
         chat = wire.transformers(self._settings.asked(messages), images=self._reads_images)
-        try:
+        with _readable():
             rendered(self._processor, chat, self._variables)  # rejected if too slow
-            inputs = self._processor.apply_chat_template(
-                chat,
-                **self._variables,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-            )
-        except unreadable() as error:
-            raise ItemError(f"the processor cannot read the question: {error}") from error
+            inputs = self._tokenized(chat)
         return self._fitting(inputs, sampling)
+
+    def _tokenized(self, chat: Sequence[Any]) -> Any:
+        return self._processor.apply_chat_template(
+            chat,
+            **self._variables,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
 
     def _fitting(self, inputs: Mapping[str, Any], sampling: Sampling) -> Prompt:
         """Return a prompt with its limit of new tokens; `ContextOverflowError` if none fits."""
-        prompt = Prompt(dict(inputs), sampling.max_tokens, sampling)
-        room = self._context - prompt.length
+        length = int(inputs["input_ids"].shape[1])
+        room = self._context - length
         if room < 1:
             raise ContextOverflowError(
-                f"the prompt has {counted(prompt.length, 'token')}, the context holds "
-                f"{self._context}"
+                f"the prompt has {counted(length, 'token')}, the context holds {self._context}"
             )
-        return replace(prompt, limit=min(sampling.max_tokens, room))
+        return Prompt(dict(inputs), min(sampling.max_tokens, room), sampling)
 
     def prepare_choice(self, messages: Sequence[Message], form: PromptForm) -> Prompt:
         """Return the prompt of a conversation whose answer begins with an option letter.
@@ -265,32 +273,24 @@ class Checkpoint:
         is closed. Raises as `prepare` does, `TooLongError` depending on the form, and `UsageError`
         if it is unknown how the reasoning closes.
         """
-        prompt = self._choice(messages, form)
-        form.check(prompt.length)
-        return prompt
-
-    def _choice(self, messages: Sequence[Message], form: PromptForm) -> Prompt:
-        sampling = Sampling(max_tokens=1)
         own = {} if form.template is None else {"chat_template": form.template}
         messages, begun = wire.without_prefill(messages)
-        asked = self._settings.asked(messages)
-        chat = wire.transformers(asked, images=self._reads_images)
-        try:
+        chat = wire.transformers(self._settings.asked(messages), images=self._reads_images)
+        images = [part.image for m in messages for part in m.content if isinstance(part, ImagePart)]
+        with _readable():
             text = rendered(self._processor, chat, {**self._variables, **form.variables, **own})
-            if not (opening(text) or begun or form.variables or own):
-                return self.prepare(messages, sampling)
-            images = [
-                part.image for m in messages for part in m.content if isinstance(part, ImagePart)
-            ]
-            inputs = self._processor(
-                text=[closed(text) + begun],
-                **({"images": [images]} if images else {}),
-                return_tensors="pt",
-                add_special_tokens=False,
-            )
-        except unreadable() as error:
-            raise ItemError(f"the processor cannot read the question: {error}") from error
-        return self._fitting(inputs, sampling)
+            if opening(text) or begun or form.variables or own:
+                inputs = self._processor(
+                    text=[closed(text) + begun],
+                    **({"images": [images]} if images else {}),
+                    return_tensors="pt",
+                    add_special_tokens=False,
+                )
+            else:
+                inputs = self._tokenized(chat)
+        prompt = self._fitting(inputs, Sampling(max_tokens=1))
+        form.check(prompt.length)
+        return prompt
 
     def generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
         """Answer a batch of prompts of one layout; each answer is delivered when it ends.
