@@ -32,7 +32,10 @@ def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
 
     name = source.removeprefix(AGENT)
     if "step_limit" not in suites.options(name):
-        raise UsageError(f"--rl-data {source}: {name} is not an agent benchmark")
+        known = [other for other in suites.names() if "step_limit" in suites.options(other)]
+        raise UsageError(
+            f"--rl-data {source}: {name} is not an agent benchmark: choose from {', '.join(known)}"
+        )
     data_root = None if root is None else Path(root)
     benchmark = suites.benchmark(name, data_root, options={"step_limit": str(steps)})
     benchmark.fingerprint()  # raises if data is missing

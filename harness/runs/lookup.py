@@ -20,6 +20,7 @@ from harness.runs.store import (
     SecondaryKind,
     SecondaryScore,
     answer_hash,
+    read_json,
     read_manifest,
     read_samples,
     secondary_rows,
@@ -188,7 +189,7 @@ class RunLine:
 
 def runs(folder: Path) -> Iterator[RunLine]:
     """Yield the runs in and below a folder, by path."""
-    return map(_line, holders(folder, "manifest.json"))
+    return filter(None, map(_line, holders(folder, "manifest.json")))
 
 
 def holders(folder: Path, name: str) -> Iterator[Path]:
@@ -207,10 +208,22 @@ def holders(folder: Path, name: str) -> Iterator[Path]:
             folders.clear()
 
 
-def _line(run: Path) -> RunLine:
+def _holds_pairs(folder: Path) -> bool:
+    """Whether a folder is a build of pairs, whose manifest has the same file name."""
+    try:
+        plan = read_json(folder / "manifest.json").get("plan")
+    except UsageError:
+        return False
+    return isinstance(plan, dict) and "command" in plan
+
+
+def _line(run: Path) -> RunLine | None:
+    """Return the line of a run; None for a build of pairs."""
     try:
         manifest, rows = read_manifest(run), read_summaries(run)
     except UsageError as error:
+        if _holds_pairs(run):
+            return None
         return RunLine(run, "unreadable", reason=str(error))
     last: dict[str, Any] = {"benchmarks": list(rows), "repeats": 1}  # not recorded
     last |= manifest["invocations"][-1] if manifest["invocations"] else {}

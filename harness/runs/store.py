@@ -281,7 +281,8 @@ def read_manifest(run: Path) -> dict[str, Any]:
     manifest = read_json(run / "manifest.json")
     if manifest.get("schema") != SCHEMA:
         raise UsageError(
-            f"{run} has schema version {manifest.get('schema')!r}, this version reads {SCHEMA}"
+            f"{run} has schema version {manifest.get('schema')!r}, this version reads {SCHEMA}: "
+            "upgrade the harness, or move the run folder away"
         )
     try:
         record(_Manifest, manifest)

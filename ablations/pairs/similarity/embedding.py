@@ -93,7 +93,10 @@ def _by_checkpoint(source: str) -> Embedding:
         model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False).eval()
         processor = transformers.AutoProcessor.from_pretrained(source, trust_remote_code=False)
     except errors as error:
-        raise UsageError(f"{source} cannot be loaded: {first_line(error)}") from error
+        raise UsageError(
+            f"{source} cannot be loaded: {first_line(error)} (--embedding takes pixels, hog, a "
+            "checkpoint folder, a Hub id or a server's URL)"
+        ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
 

@@ -57,6 +57,15 @@ def test_states(run: Path) -> None:
     assert "not a JSON object" in harness("runs", run.parent).stdout
 
 
+def test_a_build_of_pairs_is_no_run(run: Path) -> None:
+    """`harness pairs images --out DIR` writes a manifest of the same name."""
+    build = run.parent / "pairs"
+    build.mkdir()
+    manifest = {"schema": 1, "state": "started", "plan": {"command": "images"}}
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    assert states(run.parent) == {RUN: "finished"}
+
+
 def test_a_link_is_neither_followed_nor_held(run: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
