@@ -128,6 +128,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if file in EXTERNAL:
             item.add_marker("external")
+        if file in NEEDS["browser"]:  # starting it takes as long as some hundred other tests
+            item.add_marker("slow")
     rank = {file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(_file(item), len(rank)))
 

@@ -12,6 +12,7 @@ import pytest
 
 from harness.install.setup_environment import HOOK, install_hook
 
+pytestmark = pytest.mark.slow  # children that load torch
 REPOSITORY = Path(__file__).parents[3]
 LOOK = """
 import importlib.util, sys
