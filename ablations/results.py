@@ -11,7 +11,7 @@ from ablations.statistics.comparison import sides
 from ablations.statistics.comparison.models import ModelsComparison, models
 from ablations.statistics.comparison.sides import Comparison
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.exclusions import read_exclusions
+from ablations.statistics.exclusions import Exclusions, read_exclusions
 from ablations.study.study import Report, stored_report
 from harness.errors import UsageError
 
@@ -28,6 +28,10 @@ def rules_for(margin: float) -> Rules:
             f"--margin {100 * margin:g}: must be positive: the largest difference you would ignore"
         )
     return Rules(effect_size=2 * margin, margin=margin)
+
+
+def _exclusions(file: str | os.PathLike[str] | None) -> Exclusions:
+    return read_exclusions(None if file is None else Path(file))
 
 
 def compare(
@@ -53,23 +57,25 @@ def compare(
         raise UsageError("compare one run with one run, or a list of runs with a list of runs")
     else:
         compared = partial(sides.arms, list(map(Path, a)), list(map(Path, b)), rules)
-    if exclude is None:
-        return compared()
-    return sides.excluding(compared, read_exclusions(Path(exclude)))
+    return sides.excluding(compared, _exclusions(exclude))
 
 
 def compare_models(
-    runs: Sequence[RunPath], *, baseline: RunPath | None = None, margin: float = MARGIN
+    runs: Sequence[RunPath],
+    *,
+    baseline: RunPath | None = None,
+    margin: float = MARGIN,
+    exclude: str | os.PathLike[str] | None = None,
 ) -> ModelsComparison:
     """Compare any number of fixed checkpoints with one of them, the first by default.
 
-    ``baseline`` is one of the runs, or its model's name.
+    ``baseline`` is one of the runs, or its model's name; ``exclude`` as of `compare`.
 
     Raises:
         UsageError: the runs cannot be compared, or the baseline is none of them.
     """
     named = None if baseline is None else os.fspath(baseline)
-    return models(list(map(Path, runs)), named, rules_for(margin))
+    return models(list(map(Path, runs)), named, rules_for(margin), _exclusions(exclude))
 
 
 def analyse(study: str | os.PathLike[str]) -> Report:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
+from ablations import results
 from ablations.results import RunPath
 from ablations.statistics.comparison.models import ModelsComparison
 from ablations.statistics.comparison.sides import Comparison
@@ -80,23 +80,12 @@ def _of_record(comparison: Record, name: str, data_root: Path | None) -> Page:
 
 
 def _models(paths: Sequence[Path], exclude: Path | None) -> Page:
-    from ablations.statistics.comparison.models import models
-    from ablations.statistics.contrasts import Rules
-    from ablations.statistics.exclusions import NOTHING, read_exclusions
-
-    items = NOTHING if exclude is None else read_exclusions(exclude)
-    found = models(paths, None, Rules(), items)
+    found = results.compare_models(paths, exclude=exclude)
     return models_page.page(found, counted(len(paths), "model"))
 
 
 def _two_runs(a: Path, b: Path, data_root: Path | None, exclude: Path | None) -> Page:
-    from ablations.statistics.comparison import sides
-    from ablations.statistics.contrasts import Rules
-    from ablations.statistics.exclusions import read_exclusions
-
-    items = None if exclude is None else read_exclusions(exclude)
-    compared = partial(sides.checkpoints, a, b, Rules())
-    comparison = compared() if items is None else sides.excluding(compared, items)
+    comparison = results.compare(a, b, exclude=exclude)
     (before,), (after,) = comparison_page.runs_of(comparison)
     name = f"{before.label} and {after.label}"
     return comparison_page.page(comparison, _pictures(before, data_root), name)

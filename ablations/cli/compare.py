@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,17 @@ import click
 from ablations.cli.exclude import exclude_option, exclusion_lines
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
+from harness.cli.options import FOLDER, POINTS, option
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
+from harness.errors import UsageError
 from harness.files.text import counted
 
 if TYPE_CHECKING:
+    from ablations.statistics.comparison.models import ModelContrast, ModelsComparison
     from ablations.statistics.comparison.sides import Comparison
 
-_RUN = click.Path(path_type=Path, file_okay=False)
+WORST = 10  # categories of flips that are printed per model
 
 
 class Several(click.Command):
@@ -43,54 +47,27 @@ class Several(click.Command):
 
 
 @click.command(cls=Several, spread=("--a", "--b"))
-@click.argument("runs", nargs=-1, type=_RUN, metavar="[RUN...]")
-@click.option(
-    "--a",
-    "side_a",
-    multiple=True,
-    type=_RUN,
-    metavar="RUN...",
-    help="Runs of side A, one per seed.",
-)
-@click.option(
-    "--b",
-    "side_b",
-    multiple=True,
-    type=_RUN,
-    metavar="RUN...",
-    help="Runs of side B, one per seed.",
-)
-@click.option(
-    "--baseline",
-    type=click.Path(path_type=Path),
-    metavar="RUN|MODEL",
-    help="Compare every other run with this one  [default, of more than two runs: the first]",
-)
-@click.option(
-    "--margin",
-    type=options.Points(),
-    default=0.9,
-    show_default=True,
-    help="Equivalence margin, in percentage points; choose it before looking at scores.",
-)
-@click.option(
-    "--gate",
-    is_flag=True,
-    help="Exit with code 1 if B is significantly worse than A, with 2 if that cannot be told.",
-)
-@click.option(
-    "--max-errors",
-    type=options.Share(),
-    default="1%",
-    show_default=True,
-    help="--gate: largest share of answers without a score, per side and benchmark.",
-)
+@click.argument("runs", nargs=-1, type=FOLDER, metavar="[RUN...]")
+@option("--a side_a", FOLDER, "Runs of side A, one per seed.", multiple=True, metavar="RUN...")
+@option("--b side_b", FOLDER, "Runs of side B, one per seed.", multiple=True, metavar="RUN...")
+@option("--baseline", click.Path(path_type=Path),
+        "Compare every other run with this one  [default, of more than two runs: the first]",
+        metavar="RUN|MODEL")  # fmt: skip
+@option("--margin", POINTS,
+        "Equivalence margin, in percentage points; choose it before looking at scores.",
+        default=0.9)  # fmt: skip
+@option("--gate", bool, "Exit with code 1 if B is significantly worse than A, with 2 if that "
+        "cannot be told.")  # fmt: skip
+@option("--max-errors", options.Share(),
+        "--gate: largest share of answers without a score, per side and benchmark.",
+        default="1%")  # fmt: skip
 @exclude_option
 @options.as_json
 def compare(
     runs: tuple[Path, ...],
     side_a: tuple[Path, ...],
     side_b: tuple[Path, ...],
+    gate: bool,
     **given: Any,
 ) -> int:
     """Compare runs, or two methods with several training seeds each; differences are B - A.
@@ -99,22 +76,25 @@ def compare(
     --a RUN... --b RUN... compares the methods that made them, with one run per training seed.
     docs/statistics.md explains the tables.
     """
-    several = _is_many(runs, bool(side_a), bool(side_b), given["baseline"])
+    baseline, max_errors = given["baseline"], given["max_errors"]
+    several = _is_many(runs, bool(side_a), bool(side_b), baseline)
     from ablations import results
-    from ablations.statistics.comparison.sides import gate
+    from ablations.statistics.comparison import sides
 
+    rules = {"margin": given["margin"], "exclude": given["exclude"]}
     if several:
-        from ablations.cli.compare_models import compare_models
-
-        return compare_models(runs, results.rules_for(given["margin"]), given)
-    sides = runs or (side_a, side_b)
-    found = results.compare(*sides, margin=given["margin"], exclude=given["exclude"])
-    if given["gate"] and found.macro.verdict is None:
-        from harness.errors import UsageError
-
+        models = results.compare_models(runs, baseline=baseline, **rules)
+        if gate:
+            sides.check_gaps(models.gaps, max_errors, {})
+        print_result(json_text(models) if given["as_json"] else _models_text(models))
+        return int(gate and sides.gate(bool(models.losing), models.untested))
+    found = results.compare(*(runs or (side_a, side_b)), **rules)
+    if gate and found.macro.verdict is None:
         raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
     print_result(json_text(found) if given["as_json"] else _text(found))
-    return int(given["gate"] and gate(found, given["max_errors"]))
+    if gate:
+        sides.check_gaps(found.gaps, max_errors, sides.SIDES)
+    return int(gate and sides.gate(found.loses, found.untested))
 
 
 def _is_many(runs: Sequence[Path], a: bool, b: bool, baseline: object) -> bool:
@@ -122,8 +102,6 @@ def _is_many(runs: Sequence[Path], a: bool, b: bool, baseline: object) -> bool:
 
     `UsageError` if it is none of these.
     """
-    from harness.errors import UsageError
-
     sided = a and b and not runs and baseline is None
     listed = len(runs) >= 2 and not (a or b)
     if not (sided or listed):
@@ -186,3 +164,63 @@ def _below(found: Comparison) -> list[str]:
         )
     lines += exclusion_lines(found.excluded, found.with_all)
     return [*lines, *note_lines(found.notes)]
+
+
+def _models_text(found: ModelsComparison) -> str:
+    lines = [found.heading, "", *aligned(_model_scores(found)), "", *aligned(_contrasts(found))]
+    for contrast in found.contrasts:
+        lines += ["", *aligned(_benchmarks(contrast, found.alpha))]
+        if contrast.flips:
+            lines += ["", *aligned(_flips(contrast))]
+    below = (
+        f"differences in points; verdicts at alpha {found.alpha:g} after Holm over all models (and "
+        f"benchmarks), margin {100 * found.margin:g} points"
+    )
+    notes = note_lines(found.notes)
+    excluded = exclusion_lines(found.excluded, found.with_all)
+    return "\n".join([*lines, "", below, *excluded, *notes])
+
+
+def _model_scores(found: ModelsComparison) -> list[tuple[str, ...]]:
+    from ablations.statistics.text.formatting import score_interval
+
+    names = list(dict.fromkeys(row.name for row in found.models))
+    cells: dict[str, list[str]] = {}
+    for row in found.models:
+        text = f"{percent(row.score)} {score_interval(row.low, row.high)}"
+        cells.setdefault(row.benchmark, []).append(text)
+    if len(cells) == 2:  # the mean of one benchmark is that benchmark
+        cells.popitem()
+    return [("score (%)", *names), *((name, *texts) for name, texts in cells.items())]
+
+
+_CELLS = ("delta", "95 % interval", "p", "p (Holm)", "MDE", "verdict")
+
+
+def _contrasts(found: ModelsComparison) -> list[tuple[str, ...]]:
+    from ablations.statistics.text.formatting import cells, p_value
+
+    rows = [
+        (each.name, *cells(each.macro, p_value(each.p_holm), found.alpha))
+        for each in found.contrasts
+    ]
+    return [("mean difference", *_CELLS), *rows]
+
+
+def _benchmarks(contrast: ModelContrast, alpha: float) -> list[tuple[str, ...]]:
+    from ablations.statistics.text.formatting import cells, p_value
+
+    rows = [
+        (line.benchmark, str(line.items), *cells(line, p_value(line.p_holm), alpha))
+        for line in contrast.benchmarks
+    ]
+    return [(contrast.name, "items", *_CELLS), *rows]
+
+
+def _flips(contrast: ModelContrast) -> list[tuple[str, ...]]:
+    header = (f"{contrast.plus}: items that flip, worst first", "items", "gained", "lost")
+    rows = [
+        (f"{row.benchmark}: {row.category}", str(row.items), str(row.gained), str(row.lost))
+        for row in islice(contrast.flips, WORST)
+    ]
+    return [header, *rows]

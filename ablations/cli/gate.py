@@ -61,7 +61,7 @@ def gate(
     from ablations.statistics.release import gate as release
     from ablations.statistics.release.policy import read_policy
 
-    exclude = {} if given["exclude"] is None else read_exclusions(given["exclude"])
+    exclude = read_exclusions(given["exclude"])
     limits = read_policy(policy)
     found = release.gate(side_a, side_b, limits, given["max_errors"], exclude)
     print_result(json_text(found) if given["as_json"] else text(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,9 +52,7 @@ class _Data:
 
     def tests_over_items(self, contrast: Contrast) -> dict[str, ItemsTest]:
         return {
-            name: ItemsTest.of_contrast(
-                contrast, arms, self.items[name], single=name in self.single
-            )
+            name: ItemsTest.of_contrast(contrast, arms, self.items[name], name in self.single)
             for name, arms in self.scores.items()
         }
 
@@ -148,8 +147,8 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     variance = rules.variance_of(contrast.name)
     alternative: Variance = "pooled" if variance == "welch" else "welch"
     other = estimate(data.macro, contrast, alternative, data.design.start)
-    alt_variance_low, alt_variance_high = other.interval(rules.level)
-    boot_low, boot_high = resampled.interval_of(contrast.weights, rules.level)
+    alt_low, alt_high = map(number, other.interval(rules.level))
+    boot_low, boot_high = resampled.interval(contrast.weights, rules.level)
     by_benchmark: tuple[BenchmarkLine, ...] = ()
     if contrast.kind not in ("start", "control"):
         by_benchmark = benchmark_lines(data.by_seed, data.items, contrast, rules, data.design.start)
@@ -164,9 +163,9 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         tested=tested,
         test=ONE_SAMPLE if _is_fixed(contrast, data) and variance != "pooled" else TESTS[variance],
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
-        mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
-        alt_variance_low=number(alt_variance_low),
-        alt_variance_high=number(alt_variance_high),
+        mde=detectable(primary, rules),
+        alt_variance_low=alt_low,
+        alt_variance_high=alt_high,
         boot_low=boot_low,
         boot_high=boot_high,
     )
@@ -181,13 +180,22 @@ def _is_fixed(contrast: Contrast, data: _Data) -> bool:
 def _estimated(
     contrast: Contrast, difference: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
 ) -> Line:
+    names = (contrast.name, contrast.kind, contrast.plus, contrast.minus)
+    return Line(*names, benchmarks=benchmarks, **difference_fields(difference, rules))
+
+
+def difference_fields(difference: Estimate, rules: Rules) -> dict[str, Any]:
+    """Return the fields of a line that a difference alone gives: itself and its intervals."""
     low, high = map(number, difference.interval(rules.level))
     tost_low, tost_high = map(number, difference.interval(rules.tost_level))
-    delta = float(difference.delta)
-    return Line(
-        contrast.name, contrast.kind, contrast.plus, contrast.minus, delta, low, high, benchmarks,
-        tost_low=tost_low, tost_high=tost_high,
-    )  # fmt: skip
+    ends = {"low": low, "high": high, "tost_low": tost_low, "tost_high": tost_high}
+    return {"delta": float(difference.delta), **ends}
+
+
+def detectable(difference: Estimate, rules: Rules, df: float | None = None) -> float | None:
+    """Return the smallest effect detectable with a difference's standard error, None for nan."""
+    df = float(difference.df) if df is None else df
+    return number(power.mde(float(difference.se), df, rules.alpha, rules.power))
 
 
 def benchmark_lines(
@@ -221,14 +229,11 @@ def _regressions(
     The claim covers every benchmark, so p is Holm-adjusted over them.
     """
     ps = estimates.holm(np.array([test.noninferiority_p(rules.margin) for test in tests]))
+    verdicts = np.array([str(line.verdict) for line in lines])
+    retested = estimates.or_noninferior(verdicts, ps, rules.alpha)
     return [
-        replace(
-            line,
-            verdict=Verdict(
-                str(estimates.or_noninferior(np.array(str(line.verdict)), p, rules.alpha))
-            ),
-        )
-        for line, p in zip(lines, ps, strict=True)
+        replace(line, verdict=Verdict(str(verdict)))
+        for line, verdict in zip(lines, retested, strict=True)
     ]
 
 
@@ -236,24 +241,22 @@ def benchmark_line(
     name: str, items: Items, difference: Estimate, p: float, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
     """Return the line of one benchmark; the adjusted p decides its verdict."""
-    low, high = difference.interval(rules.level)
-    tost_low, tost_high = difference.interval(rules.tost_level)
-    delta, inside = difference.delta, difference.equivalence_p(rules.margin)
-    mde = power.mde(float(difference.se), float(difference.df), rules.alpha, rules.power)
     return BenchmarkLine(
         benchmark=name,
         items=len(items.clusters),
         clusters=len(np.unique(items.clusters)),
-        delta=float(delta),
-        low=number(low),
-        high=number(high),
         p=number(p),
         p_holm=number(p_holm),
-        mde=number(mde),
-        verdict=Verdict(str(estimates.verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
-        tost_low=number(tost_low),
-        tost_high=number(tost_high),
+        mde=detectable(difference, rules),
+        verdict=verdict_on(difference, np.asarray(p_holm), rules),
+        **difference_fields(difference, rules),
     )
+
+
+def verdict_on(difference: Estimate, p: Array, rules: Rules) -> Verdict:
+    """Return the verdict on one difference; ``p`` decides it."""
+    inside = difference.equivalence_p(rules.margin)
+    return Verdict(str(estimates.verdicts(difference.delta, p, inside, rules.alpha)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,22 +272,17 @@ class ItemsTest:
     clustered: Estimate
 
     @classmethod
-    def of(cls, plus: Array, minus: Array, items: Items, *, single: bool) -> ItemsTest:
+    def of(cls, plus: Array, minus: Array, items: Items, single: bool) -> ItemsTest:
         """Test plus - minus (each seeds x items) over the items of one benchmark.
 
         Exact McNemar with Bonett and Price's interval if each side is one run with binary,
         ``single``, independent answers; otherwise the clustered t.
         """
-        test = cls._clustered(np.asarray(plus.mean(0) - minus.mean(0)), items)
-        one_run = len(plus) == len(minus) == 1
-        if (
-            one_run
-            and single
-            and items.independent
-            and estimates.is_binary(plus)
-            and estimates.is_binary(minus)
-        ):
-            exact = estimates.mcnemar(np.asarray(plus.mean(0) - minus.mean(0)))
+        d = np.asarray(plus.mean(0) - minus.mean(0))
+        test = cls._clustered(d, items)
+        binary = estimates.is_binary(plus) and estimates.is_binary(minus)
+        if len(plus) == len(minus) == 1 and single and items.independent and binary:
+            exact = estimates.mcnemar(d)
             return cls(exact.adjusted, exact.p, MCNEMAR, test.clustered)
         return test
 
@@ -294,7 +292,7 @@ class ItemsTest:
     ) -> ItemsTest:
         """Test a contrast of arms like `of`; a trend always uses the clustered t."""
         if not contrast.levels:
-            return cls.of(arms[contrast.plus], arms[contrast.minus], items, single=single)
+            return cls.of(arms[contrast.plus], arms[contrast.minus], items, single)
         d = sum(weight * arms[arm].mean(0) for arm, weight in contrast.weights.items())
         return cls._clustered(np.asarray(d), items)
 
@@ -327,7 +325,7 @@ def items_lines(
     lines = []
     for (name, test), p_holm in zip(tests.items(), adjusted, strict=True):
         line = benchmark_line(name, items[name], test.estimate, test.p, p_holm, rules)
-        mde = number(power.mde(float(test.clustered.se), np.inf, rules.alpha, rules.power))
+        mde = detectable(test.clustered, rules, np.inf)
         lines.append(replace(line, delta=float(test.clustered.delta), mde=mde, test=test.test))
     return lines
 
@@ -354,7 +352,7 @@ def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Li
         tested=True,
         test=test,
         verdict=Verdict(str(judged.verdicts)),
-        mde=number(power.mde(float(mean.se), np.inf, rules.alpha, rules.power)),
+        mde=detectable(mean, rules, np.inf),
     )
 
 

@@ -125,36 +125,30 @@ def estimate(
 
     ``start`` is the model before training.
     """
-    plus, minus = scores[contrast.plus], scores[contrast.minus]
-    if contrast.levels:
-        one = common_variance(scores, start) if variance == "pooled" else None
-        arms = [scores[arm] for arm in contrast.weights]
-        return estimates.combination(arms, list(contrast.weights.values()), one)
-    if contrast.minus == start:
-        own = [y for arm, y in scores.items() if arm != start] if variance == "pooled" else [plus]
-        return _over_base(plus, minus, *estimates.pooled_variance(own))
-    if variance == "welch":
-        return estimates.welch(plus, minus)
-    if variance == "paired":
-        return estimates.paired(plus, minus)
-    return estimates.pooled(plus, minus, *common_variance(scores, start))
+    one_variance = common_variance(scores, start) if variance == "pooled" else None
+    if not contrast.levels:
+        plus, minus = scores[contrast.plus], scores[contrast.minus]
+        if contrast.minus == start:
+            return _over_base(plus, minus, one_variance or estimates.pooled_variance([plus]))
+        if variance == "paired":
+            return estimates.paired(plus, minus)
+    arms, weights = zip(*contrast.weights.items(), strict=True)
+    return estimates.combination([scores[arm] for arm in arms], weights, one_variance)
 
 
-def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
+def _over_base(plus: Array, base: Array, spread: tuple[Array, int]) -> Estimate:
     """Return an arm's difference from the model before training, which is one fixed model.
 
-    ``spread`` and ``df`` describe the variance over the arm's seeds. Runs of the base differ by
+    ``spread`` is the variance over the arm's seeds, with its df. Runs of the base differ by
     sampling alone and use their own variance; a single run has none (greedy decoding).
     """
-    variances, dfs = [spread / plus.shape[-1]], [df]
+    variances, dfs = [spread[0] / plus.shape[-1]], [spread[1]]
     if base.shape[-1] > 1:
         own, own_df = estimates.pooled_variance([base])
         variances.append(own / base.shape[-1])
         dfs.append(own_df)
-    se = np.asarray(np.sqrt(sum(variances)))
-    return Estimate(
-        np.asarray(plus.mean(-1) - base.mean(-1)), se, estimates.satterthwaite(variances, dfs)
-    )
+    delta, se = np.asarray(plus.mean(-1) - base.mean(-1)), np.asarray(np.sqrt(sum(variances)))
+    return Estimate(delta, se, estimates.satterthwaite(variances, dfs))
 
 
 def common_variance(

@@ -133,10 +133,8 @@ def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verd
         Verdict.WORSE: down,
         Verdict.EQUIVALENT: inside,
     }
-    texts = [str(verdict) for verdict in cases]
-    return np.asarray(
-        np.select(list(cases.values()), texts, str(Verdict.INCONCLUSIVE)), dtype=np.str_
-    )
+    texts = list(map(str, cases))
+    return np.asarray(np.select(list(cases.values()), texts, str(Verdict.INCONCLUSIVE)), np.str_)
 
 
 def or_noninferior(verdicts: Verdicts, p: Array, alpha: float) -> Verdicts:
@@ -178,12 +176,9 @@ def combination(
     return Estimate(delta, np.asarray(np.sqrt(sum(parts))), df)
 
 
-def welch(a: Array, b: Array) -> Estimate:
-    """Return mean(a) - mean(b) over unpaired seeds (last axis), unequal variances (Welch 1947).
-
-    `ValueError` if an arm has fewer than two seeds.
-    """
-    return combination((a, b), (1.0, -1.0))
+def welch(a: Array, b: Array, one_variance: tuple[Array, int] | None = None) -> Estimate:
+    """Return mean(a) - mean(b) over unpaired seeds by Welch's (1947) test; see `combination`."""
+    return combination((a, b), (1.0, -1.0), one_variance)
 
 
 def paired(a: Array, b: Array) -> Estimate:
@@ -194,10 +189,8 @@ def paired(a: Array, b: Array) -> Estimate:
     if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
         raise ValueError("paired arms need the same two or more seeds")
     d, n = a - b, a.shape[-1]
-    delta = np.asarray(d.mean(-1))
-    return Estimate(
-        delta, np.asarray(d.std(-1, ddof=1) / np.sqrt(n)), np.full(delta.shape, n - 1.0)
-    )
+    delta, se = np.asarray(d.mean(-1)), np.asarray(d.std(-1, ddof=1) / np.sqrt(n))
+    return Estimate(delta, se, np.full(delta.shape, n - 1.0))
 
 
 def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | float]) -> Array:
@@ -214,13 +207,6 @@ def pooled_variance(arms: Sequence[Array]) -> tuple[Array, int]:
     df = sum(arm.shape[-1] - 1 for arm in several)
     squares = sum(arm.var(-1, ddof=1) * (arm.shape[-1] - 1) for arm in several)
     return np.asarray(squares) / df, df
-
-
-def pooled(a: Array, b: Array, variance: Array, df: int) -> Estimate:
-    """Return mean(a) - mean(b) with a variance that all arms share; see `pooled_variance`."""
-    se = np.sqrt(variance * (1 / a.shape[-1] + 1 / b.shape[-1]))
-    delta = np.asarray(a.mean(-1) - b.mean(-1))
-    return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
 
 
 def holm(p: Array) -> Array:

@@ -29,14 +29,16 @@ class WithAllItems:
     verdict: Verdict | None
 
 
-def read_exclusions(path: Path) -> dict[str, frozenset[str]]:
+def read_exclusions(path: Path | None) -> Exclusions:
     """Return the items to exclude, from a file that ``harness pairs check --tainted`` wrote.
 
-    JSON lines with ``benchmark`` and ``item``.
+    JSON lines with ``benchmark`` and ``item``; None: nothing.
 
     Raises:
         UsageError: the file cannot be read, or a line lacks one of the two.
     """
+    if path is None:
+        return NOTHING
     lines = JsonLines(path, remedy="")
     items: dict[str, set[str]] = defaultdict(set)
     for index, row in enumerate(lines):

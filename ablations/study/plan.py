@@ -284,7 +284,7 @@ def plan(request: Request) -> Plan:
         run_options(request)
         probe = (PROBE,) if request.probe is not None else ()
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
-    exclude = {} if request.exclude is None else read_exclusions(request.exclude)
+    exclude = read_exclusions(request.exclude)
     return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype, exclude=exclude))
 
 

@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ablations.statistics import estimates
-from ablations.statistics.analysis import ItemsTest, items_lines, items_mean
+from ablations.statistics.analysis import (
+    ItemsTest,
+    items_lines,
+    items_mean,
+    number,
+    verdict_on,
+)
 from ablations.statistics.comparison.sides import (
     ComparedRun,
     compared_runs,
     items_macro,
     items_notes,
     items_tests,
+    loses,
     mean_of,
     untested,
 )
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.estimates import Array, Verdict, verdicts
+from ablations.statistics.estimates import Array
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
@@ -112,12 +119,7 @@ class ModelsComparison:
     @property
     def losing(self) -> list[str]:
         """Models that lose to the baseline, on average or on a benchmark."""
-        lost = []
-        for each in self.contrasts:
-            words = [each.macro.verdict, *(line.verdict for line in each.benchmarks)]
-            if any(verdict is not None and verdict.is_worse for verdict in words):
-                lost.append(each.plus)
-        return lost
+        return [each.plus for each in self.contrasts if loses(each.macro, each.benchmarks)]
 
     @property
     def untested(self) -> list[str]:
@@ -146,12 +148,9 @@ def models(
         return found
     if not found.excluded:
         raise UsageError(NOT_HELD)
-    every = _compared(named, base, rules, NOTHING).contrasts
-    with_all = tuple(
-        WithAllItems(c.name, c.macro.delta, c.macro.low, c.macro.high, c.macro.verdict)
-        for c in every
-    )
-    return replace(found, with_all=with_all)
+    every = {c.name: c.macro for c in _compared(named, base, rules, NOTHING).contrasts}
+    with_all = (WithAllItems(n, m.delta, m.low, m.high, m.verdict) for n, m in every.items())
+    return replace(found, with_all=tuple(with_all))
 
 
 def _named(runs: Sequence[Path]) -> dict[str, Path]:
@@ -227,16 +226,11 @@ def _contrasts(
     made = []
     for (other, of_one), p_mean in zip(tests.items(), p_means, strict=True):
         lines = items_lines(of_one, table.items, rules, [next(adjusted) for _ in of_one])
-        mean = means[other]
-        inside = mean.equivalence_p(rules.margin)
-        verdict = Verdict(str(verdicts(mean.delta, p_mean, inside, rules.alpha)))
-        p_holm = None if np.isnan(p_mean) else float(p_mean)
+        verdict = verdict_on(means[other], p_mean, rules)
         macro = mean_of(lines, replace(items_macro(of_one, rules), verdict=verdict))
-        if len(lines) == 1:
-            p_holm = lines[0].p_holm
-        flips = _flips(table, other, base)
-        name = f"{other} - {base}"
-        made.append(ModelContrast(name, other, base, macro, p_holm, tuple(lines), flips))
+        p_holm = lines[0].p_holm if len(lines) == 1 else number(p_mean)
+        names, flips = (f"{other} - {base}", other, base), _flips(table, other, base)
+        made.append(ModelContrast(*names, macro, p_holm, tuple(lines), flips))
     return tuple(made)
 
 

@@ -14,25 +14,24 @@ from ablations.statistics.analysis import (
     WELCH,
     ItemsTest,
     benchmark_lines,
+    detectable,
+    difference_fields,
     items_lines,
     items_mean,
     macro_average,
     number,
     per_seed,
     untested_line,
+    verdict_on,
 )
 from ablations.statistics.contrasts import ONE_SEED, Rules
-from ablations.statistics.design import power
 from ablations.statistics.design.roles import Contrast
 from ablations.statistics.estimates import (
     ROUNDING,
     Array,
     Estimate,
-    Verdict,
     components,
-    pooled,
     pooled_variance,
-    verdicts,
     welch,
 )
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
@@ -132,8 +131,7 @@ class Comparison:
     @property
     def loses(self) -> bool:
         """Whether B is significantly worse, on average or on a benchmark."""
-        verdicts = [self.macro.verdict, *(line.verdict for line in self.benchmarks)]
-        return any(verdict is not None and verdict.is_worse for verdict in verdicts)
+        return loses(self.macro, self.benchmarks)
 
     @property
     def bootstrap_errors(self) -> str:
@@ -148,18 +146,10 @@ class Comparison:
         return untested(self.macro, self.benchmarks)
 
 
-def gate(comparison: Comparison, max_errors: float) -> bool:
-    """Return whether B is shown to lose to A.
-
-    Raises:
-        UsageError: more than ``max_errors`` (a fraction) of a side's answers to a benchmark are
-            unscored, or no loss is shown and something could not be tested.
-    """
-    if gaps := broken(comparison.gaps, max_errors, SIDES):
-        raise UsageError(gaps)
-    if not comparison.loses and comparison.untested:
-        raise UsageError(cannot_pass(comparison.untested))
-    return comparison.loses
+def loses(macro: Macro, benchmarks: Sequence[BenchmarkLine]) -> bool:
+    """Whether a difference is a significant loss, on average or on a benchmark."""
+    verdicts = [macro.verdict, *(line.verdict for line in benchmarks)]
+    return any(verdict is not None and verdict.is_worse for verdict in verdicts)
 
 
 def untested(macro: Macro, benchmarks: Sequence[BenchmarkLine]) -> list[str]:
@@ -169,28 +159,32 @@ def untested(macro: Macro, benchmarks: Sequence[BenchmarkLine]) -> list[str]:
     return [name for name, line in lines if line.p is None and abs(line.delta) > ROUNDING]
 
 
-def cannot_pass(names: Sequence[str]) -> str:
-    """Return why a gate without a shown loss cannot pass: what could not be tested."""
-    return (
-        "--gate shows no loss, but it cannot pass: there is a difference and no variance to "
-        f"test it against in {', '.join(names)} (more items, clusters or seeds "
-        "are needed, or leave the benchmark out of the runs)"
-    )
+def gate(loses: bool, untested: Sequence[str]) -> bool:
+    """Return whether a loss is shown; `UsageError` if none is, and something is ``untested``."""
+    if untested and not loses:
+        raise UsageError(
+            "--gate shows no loss, but it cannot pass: there is a difference and no variance to "
+            f"test it against in {', '.join(untested)} (more items, clusters or seeds "
+            "are needed, or leave the benchmark out of the runs)"
+        )
+    return loses
 
 
-def broken(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str] | None = None) -> str:
-    """Return why a gate cannot judge runs: other items, too few scores; "" where it can."""
-    if apart := overlap_notes(gaps, names or {}):
-        return f"--gate judges logs of the same items alone: {'; '.join(apart)}"
-    if not (notes := gap_notes(gaps, max_errors, names or {})):
-        return ""
-    remedy = "Run the same `harness run` again, or set --max-errors"
-    if any(gap.answers == 0 for gap in gaps):  # no share of errors allows that
-        remedy = "Run on both sides what one of them lacks, or compare runs without it"
-    return (
-        f"--gate cannot judge broken runs (more than {100 * max_errors:g} % of a side): "
-        f"{'; '.join(notes)}. {remedy}"
-    )
+def check_gaps(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str]) -> None:
+    """Raise `UsageError` if a gate cannot judge runs: other items, too few scores.
+
+    ``max_errors`` is a fraction of a side's answers to a benchmark, ``names`` as of `gap_notes`.
+    """
+    if apart := overlap_notes(gaps, names):
+        raise UsageError(f"--gate judges logs of the same items alone: {'; '.join(apart)}")
+    if notes := gap_notes(gaps, max_errors, names):
+        remedy = "Run the same `harness run` again, or set --max-errors"
+        if any(gap.answers == 0 for gap in gaps):  # no share of errors allows that
+            remedy = "Run on both sides what one of them lacks, or compare runs without it"
+        raise UsageError(
+            f"--gate cannot judge broken runs (more than {100 * max_errors:g} % of a side): "
+            f"{'; '.join(notes)}. {remedy}"
+        )
 
 
 def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -> Comparison:
@@ -203,19 +197,12 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
         UsageError: the runs cannot be compared.
     """
     table = read_sides([a], [b], exclude, overlap=True)
-    if _shared([a], [b]) and not _verified(a):
+    if (shared := _shared([a], [b])) and not shared[2]:
         table = replace(table, notes=(f"A and B {ONE_NAME}", *table.notes))
     tests = items_tests(table, B, A)
     lines = tuple(items_lines(tests, table.items, rules))
-    found = Comparison(
-        "checkpoints",
-        "",
-        mean_of(lines, items_macro(tests, rules)),
-        lines,
-        rules.margin,
-        rules.alpha,
-        items_notes(table.notes, tests),
-    )
+    macro, notes = mean_of(lines, items_macro(tests, rules)), items_notes(table.notes, tests)
+    found = Comparison("checkpoints", "", macro, lines, rules.margin, rules.alpha, notes)
     return _of_sides(found, table, [a], [b])
 
 
@@ -225,11 +212,12 @@ def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions)
     Raises:
         UsageError: no run holds any of the items, or the runs cannot be compared.
     """
+    comparison = compared(exclude)
     if not exclude:
-        return compared(NOTHING)
-    comparison, mean = compared(exclude), compared(NOTHING).macro
+        return comparison
     if not comparison.excluded:
         raise UsageError(NOT_HELD)
+    mean = compared(NOTHING).macro
     with_all = WithAllItems("B - A", mean.delta, mean.low, mean.high, mean.verdict)
     return replace(comparison, with_all=(with_all,))
 
@@ -251,11 +239,8 @@ def read_sides(
     named = {
         name: {called[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
     }
-    more = (
-        *side_notes(table, called),
-        *unequal_note({called[A]: len(a), called[B]: len(b)}),
-        *twin_notes(named),
-    )
+    seeds = {called[A]: len(a), called[B]: len(b)}
+    more = (*side_notes(table, called), *unequal_note(seeds), *twin_notes(named))
     return replace(table, notes=(*table.notes, *more))
 
 
@@ -269,16 +254,14 @@ def items_notes(notes: Sequence[str], tests: Mapping[str, ItemsTest]) -> tuple[s
 def _of_sides(
     comparison: Comparison, table: ScoreTable, a: Sequence[Path], b: Sequence[Path]
 ) -> Comparison:
-    level = 1 - comparison.alpha
-    scores = [
-        SideScore(name, benchmark, each.score, each.low, each.high)
-        for side, name in SIDES.items()
-        for benchmark, each in intervals_of(table, side, level).items()
-    ]
     found = replace(
         comparison,
         runs=(compared_runs(a), compared_runs(b)),
-        scores=tuple(scores),
+        scores=tuple(
+            SideScore(name, benchmark, each.score, each.low, each.high)
+            for side, name in SIDES.items()
+            for benchmark, each in intervals_of(table, side, 1 - comparison.alpha).items()
+        ),
         gaps=table.gaps,
         excluded=table.excluded,
         left_out=table.left_out,
@@ -289,14 +272,8 @@ def _of_sides(
 def heading_of(found: Comparison) -> str:
     """Return what a comparison is about: checkpoints, or methods by their seeds."""
     if found.kind == "checkpoints":
-        a, b = (
-            {
-                str(run.manifest["model"]["fingerprint"])
-                for run in side
-                if _is_verified(run.manifest)
-            }
-            for side in found.runs or ((), ())
-        )
+        sides = ([_model_of(run.manifest) for run in side] for side in found.runs or ((), ()))
+        a, b = ({model for model, verified in side if verified} for side in sides)
         return ONE_CHECKPOINT if a & b else CHECKPOINTS
     if found.spread is None:
         return ONE_SEED
@@ -320,29 +297,26 @@ def compared_runs(paths: Sequence[Path]) -> tuple[ComparedRun, ...]:
     return tuple(found)
 
 
-def _shared(a: Sequence[Path], b: Sequence[Path]) -> set[str]:
-    return {_fingerprint(path) for path in a} & {_fingerprint(path) for path in b}
+def _model_of(manifest: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return a model's fingerprint, and whether it is of content, not of a server's word."""
+    model = manifest["model"]
+    return str(model["fingerprint"]), bool(model.get("verified", True))
 
 
-def _fingerprint(run: Path) -> str:
-    return str(read_manifest(run)["model"]["fingerprint"])
-
-
-def _verified(run: Path) -> bool:
-    return _is_verified(read_manifest(run))
-
-
-def _is_verified(manifest: Mapping[str, Any]) -> bool:
-    """Whether the fingerprint is of a checkpoint's content, not of a server's word."""
-    return bool(manifest["model"].get("verified", True))
+def _shared(a: Sequence[Path], b: Sequence[Path]) -> tuple[Path, Path, bool] | None:
+    """Return a run on either side of a model on both, and whether its fingerprint is verified."""
+    on_a, on_b = ({path: _model_of(read_manifest(path)) for path in side} for side in (a, b))
+    shared = {model for model, _ in on_a.values()} & {model for model, _ in on_b.values()}
+    if not shared:
+        return None
+    first, second = (next(p for p in side if side[p][0] in shared) for side in (on_a, on_b))
+    return first, second, on_a[first][1]
 
 
 def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest]:
     """Return every benchmark's test of two fixed checkpoints over items."""
     return {
-        name: ItemsTest.of(
-            scores[plus], scores[minus], table.items[name], single=name in table.single
-        )
+        name: ItemsTest.of(scores[plus], scores[minus], table.items[name], name in table.single)
         for name, scores in table.scores.items()
     }
 
@@ -350,35 +324,28 @@ def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest
 def items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
     """Return the mean difference of fixed checkpoints over benchmarks."""
     mean, without = items_mean(tests)
-    macro = _macro(mean, np.inf, rules)
-    return replace(macro, test=CLUSTERED, averaged=len(tests) - len(without))
+    return _macro(mean, rules, CLUSTERED, len(tests) - len(without), np.inf)
 
 
 def mean_of(lines: Sequence[BenchmarkLine], macro: Macro) -> Macro:
     """Return the mean over fixed checkpoints' benchmarks; for a single one, its own test."""
     if len(lines) != 1:
         return macro
-    return replace(macro, **{name: getattr(lines[0], name) for name in _SAME})
+    same = ("low", "high", "p", "mde", "verdict", "test", "tost_low", "tost_high")
+    return replace(macro, **{name: getattr(lines[0], name) for name in same})
 
 
-_SAME = ("low", "high", "p", "mde", "verdict", "test", "tost_low", "tost_high")
-
-
-def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
+def _macro(
+    mean: Estimate, rules: Rules, test: str, averaged: int, df: float | None = None
+) -> Macro:
     """Return the record of an average; ``df`` is used for its minimal detectable effect."""
-    low, high = mean.interval(rules.level)
-    tost_low, tost_high = mean.interval(rules.tost_level)
-    verdict = verdicts(mean.delta, mean.p, mean.equivalence_p(rules.margin), rules.alpha)
     return Macro(
-        float(mean.delta),
-        number(low),
-        number(high),
-        number(mean.p),
-        mde=number(power.mde(float(mean.se), df, rules.alpha, rules.power)),
-        verdict=Verdict(str(verdict)),
-        test=WELCH,
-        tost_low=number(tost_low),
-        tost_high=number(tost_high),
+        p=number(mean.p),
+        mde=detectable(mean, rules, df),
+        verdict=verdict_on(mean, mean.p, rules),
+        test=test,
+        averaged=averaged,
+        **difference_fields(mean, rules),
     )
 
 
@@ -394,8 +361,8 @@ def arms(
     """
     table = read_sides(a, b, exclude, overlap=True)
     if shared := _shared(a, b):
-        on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
-        same = "are of the same checkpoint, sampled again" if _verified(on_a) else ONE_NAME
+        on_a, on_b, verified = shared
+        same = "are of the same checkpoint, sampled again" if verified else ONE_NAME
         same = f"{on_a} and {on_b}, on both sides, {same}"
         table = replace(table, notes=(same, *table.notes))
     found = _one_seed if min(len(a), len(b)) < 2 else _several_seeds
@@ -406,21 +373,20 @@ def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
     """Return Welch's test, with the pooled-variance and resampled-items intervals."""
     by_seed = per_seed(table.scores, table.items)
     macro = macro_average(by_seed)
-    difference = welch(macro[B], macro[A])
-    average = _macro(difference, float(difference.df), rules)
-    one_variance = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]]))
-    low, high = one_variance.interval(rules.level)
+    average = _macro(welch(macro[B], macro[A]), rules, WELCH, len(table.scores))
+    pooled = welch(macro[B], macro[A], pooled_variance([macro[A], macro[B]]))
+    low, high = map(number, pooled.interval(rules.level))
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
-    boot = drawn.interval(B, A, rules.level)
+    boot = drawn.interval({B: 1.0, A: -1.0}, rules.level)
     return Comparison(
         "arms",
         "",
-        replace(average, averaged=len(table.scores)),
+        average,
         benchmark_lines(by_seed, table.items, Contrast("total", B, A), rules),
         rules.margin,
         rules.alpha,
         (*table.notes, *_new_items(average, boot)),
-        pooled=(number(low), number(high)),
+        pooled=(low, high),
         bootstrap=boot,
         spread=(_spread(table, A, macro), _spread(table, B, macro)),
     )
@@ -437,9 +403,8 @@ def _new_items(macro: Macro, boot: tuple[float | None, float | None]) -> list[st
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
-    split = components(
-        [scores[side] for scores in table.scores.values()], [table.items[n] for n in table.scores]
-    )
+    values = [scores[side] for scores in table.scores.values()]
+    split = components(values, [table.items[name] for name in table.scores])
     return Spread(macro[side].size, split.training**0.5, split.decoding**0.5)
 
 

@@ -29,22 +29,12 @@ class Resampled:
     macro: Mapping[str, Array]
     weights: Mapping[str, Array]
 
-    def deltas(self, a: str, b: str) -> Array:
-        """Return the difference of two arms in every resample."""
-        return self.combined({a: 1.0, b: -1.0})
-
     def combined(self, weights: Mapping[str, float]) -> Array:
         """Return a weighted sum of the arms in every resample."""
         means = ((self.weights[arm] * self.macro[arm]).sum(1) for arm in weights)
         return np.asarray(sum(w * mean for w, mean in zip(weights.values(), means, strict=True)))
 
     def interval(
-        self, a: str, b: str, level: float = 0.95
-    ) -> tuple[float, float] | tuple[None, None]:
-        """Return the percentile interval of the difference of two arms; see `interval_of`."""
-        return self.interval_of({a: 1.0, b: -1.0}, level)
-
-    def interval_of(
         self, weights: Mapping[str, float], level: float = 0.95
     ) -> tuple[float, float] | tuple[None, None]:
         """Return the percentile interval of a weighted sum of the arms.

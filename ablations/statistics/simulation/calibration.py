@@ -308,7 +308,7 @@ def _pair(
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
         "welch": p < RULES.alpha,
-        "pooled": estimates.pooled(b, a, *estimates.pooled_variance([a, b])).p < RULES.alpha,
+        "pooled": estimates.welch(b, a, estimates.pooled_variance([a, b])).p < RULES.alpha,
         "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng),
         "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }

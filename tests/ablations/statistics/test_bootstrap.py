@@ -56,7 +56,7 @@ def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) ->
 def test_counts_stand_for_copied_rows() -> None:
     scores = study(SIZES, ("x", "y"), 3)
     reference = slow(scores, "x", "y", 6000)
-    deltas = hierarchical(scores, ITEMS, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, ITEMS, 20_000).combined({"x": 1, "y": -1})
     # Monte Carlo errors: of a mean sd / sqrt(n), of an sd sd / sqrt(2 n), of quantiles more.
     sd = reference.std()
     assert deltas.mean() == pytest.approx(reference.mean(), abs=4 * sd / np.sqrt(6000))
@@ -70,7 +70,7 @@ def test_with_one_seed_its_spread_is_the_closed_form() -> None:
     # Items alone: the variance of the bootstrap mean is the plain variance over n.
     scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
     items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
-    deltas = hierarchical(scores, items, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, items, 20_000).combined({"x": 1, "y": -1})
     d = [(arms["x"] - arms["y"])[0] for arms in scores.values()]
     assert deltas.std() == pytest.approx(np.sqrt(sum(x.var() / x.size for x in d)) / 2, rel=0.02)
     assert deltas.mean() == pytest.approx(np.mean([x.mean() for x in d]), abs=5e-4)
@@ -80,7 +80,7 @@ def test_with_one_seed_it_is_the_multinomial_of_equal_differences() -> None:
     # Equal difference vectors collapsed and drawn as one multinomial: the same distribution.
     scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
     items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
-    deltas = hierarchical(scores, items, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, items, 20_000).combined({"x": 1, "y": -1})
     total = np.zeros(20_000)
     for arms in scores.values():
         values, counts = np.unique((arms["x"] - arms["y"])[0], return_counts=True)
@@ -93,21 +93,23 @@ def test_with_one_seed_it_is_the_multinomial_of_equal_differences() -> None:
 
 def test_total_is_objective_plus_data_in_every_resample() -> None:
     drawn = hierarchical(study(SIZES, ("c", "d", "g"), 3), ITEMS, 500)
-    sums = drawn.deltas("c", "d") + drawn.deltas("d", "g")
-    assert np.abs(drawn.deltas("c", "g") - sums).max() < 1e-12
+    sums = drawn.combined({"c": 1, "d": -1}) + drawn.combined({"d": 1, "g": -1})
+    assert np.abs(drawn.combined({"c": 1, "g": -1}) - sums).max() < 1e-12
 
 
 def test_neither_other_arms_nor_the_order_of_items_change_an_interval() -> None:
     scores = study(SIZES, ("c", "d", "g"), 3)
-    whole = hierarchical(scores, ITEMS, 500).interval("c", "g")
+    whole = hierarchical(scores, ITEMS, 500).interval({"c": 1, "g": -1})
     fewer = {name: {arm: arms[arm] for arm in ("c", "g")} for name, arms in scores.items()}
-    assert hierarchical(fewer, ITEMS, 500).interval("c", "g") == whole
+    assert hierarchical(fewer, ITEMS, 500).interval({"c": 1, "g": -1}) == whole
     turned, items = {}, {}
     for name in reversed(scores):
         order = RNG.permutation(SIZES[name])
         turned[name] = {arm: y[:, order] for arm, y in scores[name].items()}
         items[name] = Items(ITEMS[name].clusters[order], ITEMS[name].parts[order])
-    assert hierarchical(turned, items, 500).interval("c", "g") == pytest.approx(whole, abs=1e-9)
+    assert hierarchical(turned, items, 500).interval({"c": 1, "g": -1}) == pytest.approx(
+        whole, abs=1e-9
+    )
 
 
 def clusters_of(*sizes: int) -> Items:
@@ -135,7 +137,7 @@ def test_with_few_clusters_the_interval_is_about_that_of_the_clustered_test(name
     effects = rng.normal(0, 0.3, (2, len(np.unique(items.clusters))))[:, items.clusters]
     x, y = ((rng.random(effects.shape) < 0.5 + effects).astype(float))[:, None]
     low, high = clustered((x - y)[0], items).interval()
-    drawn = hierarchical({"b": {"x": x, "y": y}}, {"b": items}, 40_000).interval("x", "y")
+    drawn = hierarchical({"b": {"x": x, "y": y}}, {"b": items}, 40_000).interval({"x": 1, "y": -1})
     assert drawn[0] is not None
     width = high - low
     assert drawn[1] - drawn[0] == pytest.approx(width, rel=0.12)
@@ -148,11 +150,11 @@ def test_clusters_that_allow_no_error_allow_no_interval() -> None:
         n = items.clusters.size
         scores = {"b": {arm: rng.random((3, n)) for arm in ("x", "y")}}
         assert not items.profile.has_error
-        assert hierarchical(scores, {"b": items}, 50).interval("x", "y") == (None, None)
+        assert hierarchical(scores, {"b": items}, 50).interval({"x": 1, "y": -1}) == (None, None)
         # The mean over benchmarks has none either.
         scores["even"] = {arm: rng.random((3, 60)) for arm in ("x", "y")}
         both = {"b": items, "even": Items.plain(60)}
-        assert hierarchical(scores, both, 50).interval("x", "y") == (None, None)
+        assert hierarchical(scores, both, 50).interval({"x": 1, "y": -1}) == (None, None)
 
 
 def test_a_single_cluster_in_the_analysis_shows_nothing_for_new_items() -> None:

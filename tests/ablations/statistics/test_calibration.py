@@ -67,7 +67,7 @@ def test_the_simulated_bootstrap_rejects_as_the_real_one() -> None:
         drawn = answers(world, rng, shift)
         scores = {f"b{k}": {"a": y[:3], "b": y[3:]} for k, y in enumerate(drawn)}
         items = {name: Items.plain(300) for name in scores}
-        low, high = hierarchical(scores, items, 600, study).interval("b", "a")
+        low, high = hierarchical(scores, items, 600, study).interval({"b": 1, "a": -1})
         real.append(not low <= 0 <= high)
         macro = np.mean([y.mean(1) for y in drawn], axis=0)
         b, a = macro[None, 3:], macro[None, :3]

@@ -78,7 +78,7 @@ def test_many_comparisons_at_once_are_those_one_by_one() -> None:
 
 def test_pooled_over_two_arms_is_students_t() -> None:
     a, b = draw(3, 0.5, 0.01), draw(5, 0.52, 0.01)
-    estimate = estimates.pooled(a, b, *estimates.pooled_variance([a, b]))
+    estimate = estimates.welch(a, b, estimates.pooled_variance([a, b]))
     assert estimate.p == pytest.approx(stats.ttest_ind(a, b, equal_var=True).pvalue)
 
 
@@ -89,7 +89,7 @@ def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
     design = np.zeros((15, 4))
     design[np.arange(15), np.repeat(np.arange(4), [3, 4, 3, 5])] = 1
     reference = sm.OLS(np.concatenate(arms), design).fit().t_test([-1, 1, 0, 0])
-    estimate = estimates.pooled(arms[1], arms[0], *estimates.pooled_variance(arms))
+    estimate = estimates.welch(arms[1], arms[0], estimates.pooled_variance(arms))
     assert (estimate.delta, estimate.se) == (
         pytest.approx(reference.effect[0]),
         pytest.approx(reference.sd[0][0]),
