@@ -13,15 +13,14 @@ from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.text.formatting import p_value
 from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import losses
-from harness.errors import UsageError
 from harness.files.text import counted
 from harness.runs.summary import macro_average
 from reports import figures, shared, tables
 from reports.pages import Page, Section, Step
 from reports.read.flips import flips
-from reports.read.runs import Run, open_run
+from reports.read.runs import Run, try_open
 from reports.study_page import Pictures, flips_section, unnamed
-from reports.tables import Column, Side, Table
+from reports.tables import Side, Table
 
 
 def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
@@ -36,7 +35,7 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     ]
     title = f"{names[1]} - {names[0]}"
     runs = [*sides[0], *sides[1]]
-    unread = shared.unread(name, runs, all(map(at_hand, runs)))
+    unread = shared.unread(name, runs, all(run.at_hand for run in runs))
     sections = [_benchmarks(comparison, sides, names)]
     if not unread and not unnamed(comparison):
         a, b = zip(names, sides, strict=True)
@@ -81,22 +80,12 @@ def run_of(compared: ComparedRun) -> Run:
     """Return a run as stored in the comparison, opened if it is unchanged."""
     folder = Path(compared.folder)
     rows = {row.benchmark: row for row in compared.benchmarks}
-    stored = Run(folder.name, folder, compared.manifest, rows, stale=())
-    return _opened(stored) or stored
-
-
-def at_hand(run: Run) -> bool:
-    """Whether the run is still in its folder, with the scores that were compared."""
-    return _opened(run) is not None
-
-
-def _opened(run: Run) -> Run | None:
-    try:
-        found = open_run(run.path, run.label)
-    except UsageError:
-        return None
-    strict, now = ({name: row.strict for name, row in of.rows.items()} for of in (run, found))
-    return found if found.manifest == run.manifest and now == strict else None
+    found = try_open(folder)
+    if found is not None and found.manifest == compared.manifest:
+        strict, now = ({name: row.strict for name, row in of.items()} for of in (rows, found.rows))
+        if strict == now:
+            return found
+    return Run(folder.name, folder, compared.manifest, rows, stale=(), at_hand=False)
 
 
 def _headline(comparison: Comparison, a: str, b: str) -> str:
@@ -204,6 +193,4 @@ def _rules(comparison: Comparison) -> Table:
             f"{100 * spread.training_sd:.2f} points from "
             f"training, {100 * spread.decoding_sd:.2f} from items"
         )
-    columns = (Column("what", "Rule"), Column("value", "Value"))
-    rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, rows)
+    return tables.rules(rules)

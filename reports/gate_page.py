@@ -11,10 +11,9 @@ from ablations.statistics.design.needs import needs_text
 from ablations.statistics.release.gate import Gate, GatedBenchmark
 from ablations.statistics.release.rule import Decision, Status
 from ablations.statistics.text.notes import joined
-from harness.errors import UsageError
 from reports import shared, tables
 from reports.pages import Block, Page, Section, Step
-from reports.read.runs import Run, open_run
+from reports.read.runs import try_open
 from reports.tables import Column, Table
 
 _TONES: Mapping[Decision, str] = {
@@ -28,7 +27,7 @@ def page(found: Gate, name: str) -> Page:
     """Return the page; differences are candidate - baseline."""
     baseline, candidate = (_models(found, side) for side in ("baseline", "candidate"))
     entries = [entry for side in found.runs.values() for entry in side]
-    runs = [run for entry in entries if (run := _run(entry["folder"]))]
+    runs = [run for entry in entries if (run := try_open(Path(entry["folder"])))]
     unread = shared.unread(name, runs, len(runs) == len(entries))
     sections = [
         Section("benchmarks", "Benchmark by benchmark", (_benchmarks(found),)),
@@ -51,13 +50,6 @@ def page(found: Gate, name: str) -> Page:
 
 def _models(found: Gate, side: str) -> str:
     return ", ".join(dict.fromkeys(entry["model"] for entry in found.runs.get(side, ()))) or side
-
-
-def _run(folder: str) -> Run | None:
-    try:
-        return open_run(Path(folder), Path(folder).name)
-    except UsageError:
-        return None
 
 
 def _gated(found: Gate, status: Status) -> list[str]:
@@ -105,9 +97,7 @@ def _benchmarks(found: Gate) -> Table:
         Column("without", "Without score", "text", "Answers of the baseline, of the candidate"),
     )
     caption = "Each benchmark against its limits; scores in percent, changes in points"
-    return Table(
-        "gate", caption, columns, [_row(line) for line in lines], "benchmarks, {benchmark}"
-    )
+    return Table("gate", caption, columns, list(map(_row, lines)), "benchmarks, {benchmark}")
 
 
 def _row(line: GatedBenchmark) -> dict[str, Any]:
@@ -165,11 +155,8 @@ def _runs(found: Gate) -> Table:
 
 
 def _rules(found: Gate) -> Table:
-    rules = {
+    return tables.rules({
         "family-wise error": f"{found.alpha:g}, two-sided, over the gated limits (Holm)",
         "power of what would decide": f"{found.power:g}",
         "scope": found.heading,
-    }
-    columns = (Column("what", "Rule"), Column("value", "Value"))
-    rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, rows)
+    })  # fmt: skip

@@ -10,7 +10,7 @@ from ablations.statistics.contrasts import Rules
 from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import losses
 from reports import shared, tables
-from reports.comparison_page import at_hand, run_of
+from reports.comparison_page import run_of
 from reports.pages import Collapsible, Page, Section, Step
 from reports.read.runs import Run
 from reports.tables import Column, Side, Table
@@ -28,7 +28,7 @@ def page(found: ModelsComparison, name: str) -> Page:
         shared.validity(opened, shared.left_out(found)),
         shared.provenance(opened, (_rules(found),)),
     ]
-    unread = shared.unread(name, opened, all(map(at_hand, opened)))
+    unread = shared.unread(name, opened, all(run.at_hand for run in opened))
     if unread:
         sections.insert(0, Section("moved", "The runs have changed since", (
             "Some runs are no longer in their folders, or were continued: compare them again.",
@@ -81,10 +81,9 @@ def _scores(found: ModelsComparison) -> Table:
     for row in found.models:
         cells = rows.setdefault(row.benchmark, {"benchmark": row.benchmark})
         cells |= {row.name: row.score, f"{row.name}|_low": row.low, f"{row.name}|_high": row.high}
-    listed = list(rows.values())
     caption = "Scores with their intervals over items, percent"
-    source = "models, {benchmark}"
-    return Table("scores", caption, tuple(columns), listed, source, foot=len(listed) - 1)
+    return Table("scores", caption, tuple(columns), list(rows.values()), "models, {benchmark}",
+                 foot=len(rows) - 1)  # fmt: skip
 
 
 def _contrasts(found: ModelsComparison) -> Table:
@@ -150,12 +149,9 @@ def _flips(found: ModelsComparison) -> Sequence[Section]:
 
 
 def _rules(found: ModelsComparison) -> Table:
-    rules = {
+    return tables.rules({
         "alpha": f"{found.alpha:g}",
         "margin": f"{100 * found.margin:g} points",
         "baseline": found.baseline,
         "adjusted": "Holm, over all models and benchmarks; means over the models",
-    }
-    columns = (Column("what", "Rule"), Column("value", "Value"))
-    rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, rows)
+    })  # fmt: skip

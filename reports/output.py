@@ -51,9 +51,13 @@ def page_of(
                 f"{path} does not exist: give a study, a run, a saved comparison or gate"
             )
     if len(paths) > 2:
-        return _models(paths, exclude), Path()
+        found = results.compare_models(paths, exclude=exclude)
+        return _of_record(found, counted(len(paths), "model"), data_root), Path()
     if len(paths) == 2:
-        return _two_runs(paths[0], paths[1], data_root, exclude), Path()
+        two = results.compare(*paths, exclude=exclude)
+        return _of_record(
+            two, " and ".join(path.resolve().name for path in paths), data_root
+        ), Path()
     if exclude is not None:
         raise UsageError(
             "--exclude is for two runs: a study and a saved comparison were made with theirs"
@@ -77,18 +81,6 @@ def _of_record(comparison: Record, name: str, data_root: Path | None) -> Page:
         return models_page.page(comparison, name)
     runs, _ = comparison_page.runs_of(comparison)
     return comparison_page.page(comparison, _pictures(runs[0] if runs else None, data_root), name)
-
-
-def _models(paths: Sequence[Path], exclude: Path | None) -> Page:
-    found = results.compare_models(paths, exclude=exclude)
-    return models_page.page(found, counted(len(paths), "model"))
-
-
-def _two_runs(a: Path, b: Path, data_root: Path | None, exclude: Path | None) -> Page:
-    comparison = results.compare(a, b, exclude=exclude)
-    (before,), (after,) = comparison_page.runs_of(comparison)
-    name = f"{before.label} and {after.label}"
-    return comparison_page.page(comparison, _pictures(before, data_root), name)
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
@@ -124,9 +116,7 @@ def write(
     ``source`` is a run, a study's folder, a saved comparison or gate, several runs, or a record
     from `ablations.compare` or `compare_models`. ``data_root`` is where the items' images are.
     ``latex`` and ``csv`` are files for the tables, ``figures`` a folder for the figures as SVG.
-
-    Raises:
-        UsageError: the source is none of these, or a file cannot be written.
+    `UsageError` if the source is none of these, or a file cannot be written.
     """
     root = None if data_root is None else Path(data_root)
     if isinstance(source, Record):
@@ -141,18 +131,19 @@ def write(
 def save(
     page: Page,
     out: Path,
-    latex_file: Path | None = None,
-    csv_file: Path | None = None,
-    figures_folder: Path | None = None,
+    latex_file: Path | None,
+    csv_file: Path | None,
+    figures_folder: Path | None,
 ) -> None:
-    """Write a page in every requested form."""
+    """Write a page in every requested form; of figures each as an SVG file named after it."""
     html(page, out)
     if latex_file is not None:
         latex(page, latex_file)
     if csv_file is not None:
         csv(page, csv_file)
     if figures_folder is not None:
-        figures(page, figures_folder)
+        for figure in page.figures:
+            _write(figures_folder / f"{figure.id}.svg", draw.file(figure))
 
 
 def review(folder: Path, path: Path) -> None:
@@ -197,21 +188,11 @@ def _flip_tables(page: Page) -> list[Table]:
 def _flip_table(flips: Flips) -> Table:
     columns = tuple(Column(name, name) for name in ("benchmark", "item", flips.minus, flips.plus))
     rows = [
-        {
-            "benchmark": flip.benchmark,
-            "item": flip.id,
-            flips.minus: flip.before,
-            flips.plus: flip.after,
-        }
-        for flip in flips.rows
+        {"benchmark": each.benchmark, "item": each.id}
+        | {flips.minus: each.before, flips.plus: each.after}
+        for each in flips.rows
     ]
     return Table("flips", "All items gained and lost", columns, rows)
-
-
-def figures(page: Page, folder: Path) -> None:
-    """Write each figure as an SVG file named after it."""
-    for figure in page.figures:
-        _write(folder / f"{figure.id}.svg", draw.file(figure))
 
 
 def _write(path: Path, text: str) -> None:

@@ -160,6 +160,20 @@ def level_of(share: float) -> str:
     return f"{100 * share:g} %"
 
 
+def facts(
+    id_: str, caption: str, head: str, values: Mapping[str, object], source: str = ""
+) -> Table:
+    """Return a table of two columns: names under ``head``, and their values."""
+    rows = [{"what": what, "value": str(value)} for what, value in values.items()]
+    columns = (Column("what", head), Column("value", "Value"))
+    return Table(id_, caption, columns, rows, source)
+
+
+def rules(values: Mapping[str, object]) -> Table:
+    """Return the table of the rules that a result was judged by."""
+    return facts("rules", "How it was judged", "Rule", values)
+
+
 def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
     """Return the table benchmark x arm, with the analysis' macro averages at the bottom."""
     columns = [

@@ -19,15 +19,16 @@ from ablations.interrupts import Interrupted, listening
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.groups import PanelCommand
-from harness.cli.options import COUNT, FOLDER, POINTS, option
+from harness.cli.options import COUNT, FILE, FOLDER, POINTS, option
 from harness.cli.output import echo, print_result
-from harness.cli.tables import aligned
+from harness.cli.tables import aligned, percent
 from harness.errors import UsageError
 from harness.files.names import is_own_name
 from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.statistics.contrasts import Rules
+    from ablations.study.designs import Design
     from ablations.study.forecast import Forecast
     from ablations.study.jobs import Execute
     from ablations.study.plan import Plan, Request
@@ -119,122 +120,70 @@ PANELS = {
 @click.argument("study_name", metavar="STUDY")
 @_path("--model", metavar="BASE", help="Checkpoint that every arm starts from.")
 @option("--suite", str, "Suite or benchmark id (see 'harness list').")
-@option(
-    "--benchmarks",
-    str,
-    "Evaluate only these benchmarks of the suite.",
-    metavar="A,B",
-    callback=_names,
-)
+@option("--benchmarks", str, "Evaluate only these benchmarks of the suite.", metavar="A,B",
+        callback=_names)  # fmt: skip
 @option("--limit", COUNT, "Evaluate only the first N items per benchmark.")
 @_path("--pairs", metavar="P", help="Contrastive pairs, as for 'harness train'.")
 @_path("--rl-data", metavar="D", help="RL items, as for 'harness train'.")
 @option("--seeds", COUNT, "Seeds per arm  [default: the study's, or 3]")
 @option("--name", str, "Name of the study  [default: STUDY's]", callback=_folder_name)
-@option(
-    "--arms",
-    str,
-    "Take only these arms  [default: the study's]",
-    metavar="A,B",
-    callback=_names,
-)
-@option(
-    "--matching",
-    ["instances", "steps", "tokens"],
-    "What to hold equal across arms  [default: from the recipe, else instances]",
-)
-@_folders(
-    "--checkpoints", metavar="ARM=DIR,DIR", help="Use checkpoints trained elsewhere, one per seed."
-)
+@option("--arms", str, "Take only these arms  [default: the study's]", metavar="A,B",
+        callback=_names)  # fmt: skip
+@option("--matching", ["instances", "steps", "tokens"],
+        "What to hold equal across arms  [default: from the recipe, else instances]")  # fmt: skip
+@_folders("--checkpoints", metavar="ARM=DIR,DIR",
+        help="Use checkpoints trained elsewhere, one per seed.")  # fmt: skip
 @_folders("--runs", metavar="ARM=RUN,RUN", help="Use runs evaluated elsewhere, one per seed.")
-@option(
-    "--role roles",
-    str,
-    "Role of an arm of your own in --checkpoints or --runs, as in mymethod=method; repeatable.",
-    metavar="ARM=ROLE",
-    multiple=True,
-    callback=_roles,
-)
-@option(
-    "--allow-code",
-    bool,
-    "Run code that the study file or a recipe names: rewards, losses, arms, benchmarks, a backend.",
-)
+@option("--role roles", str,
+        "Role of an arm of your own in --checkpoints or --runs, as in mymethod=method; repeatable.",
+        metavar="ARM=ROLE", multiple=True, callback=_roles)  # fmt: skip
+@option("--allow-code", bool,
+        "Run code that the study file or a recipe names: rewards, losses, arms, benchmarks, a "
+        "backend.")  # fmt: skip
 @options.settings
 @_path("--probe", metavar="PAIRS", help="Also measure context selection on these pairs.")
-@option(
-    "--effect-size",
-    POINTS,
-    "Effect size to plan for, in percentage points  [default: the study's, or 1.8]",
-)
+@option("--effect-size", POINTS,
+        "Effect size to plan for, in percentage points  [default: the study's, or "
+        "1.8]")  # fmt: skip
 @option("--planned", POINTS, "The former name of --effect-size.", hidden=True)
-@option(
-    "--margin",
-    POINTS,
-    "Equivalence margin, in percentage points; at most half of --effect-size  "
-    "[default: the study's, or 0.9]",
-)
+@option("--margin", POINTS,
+        "Equivalence margin, in percentage points; at most half of --effect-size  [default: the "
+        "study's, or 0.9]")  # fmt: skip
 @option("--alpha", float, "Significance level of each test  [default: the study's, or 0.05]")
 @option("--power", float, "Power for minimal detectable effects  [default: the study's, or 0.8]")
-@option(
-    "--variance",
-    ["welch", "pooled", "paired"],
-    "Seed variance: one per arm, pooled over all arms, or of differences seed by seed where both "
-    "arms draw the same items in the same order  [default: the study's, or welch]",
-)
-@option(
-    "--looks",
-    str,
-    "Seeds per arm after which the study may stop, the last being --seeds, as in 3,5,8.",
-    metavar="N,N",
-    callback=_seed_counts,
-)
-@option(
-    "--spending",
-    ["obrien-fleming", "pocock"],
-    "--looks: how alpha is spent over them  [default: the study's, or obrien-fleming]",
-)
-@option(
-    "--seed-sd",
-    options.Finite(min=0),
-    "--plan: assumed standard deviation across training seeds, in points.",
-    default=0.5,
-)
-@option(
-    "--seed-correlation",
-    str,
-    "--plan: correlation of paired arms' seeds: a number, or folders of earlier studies  "
-    "[default: 0]",
-    metavar="R|DIR,DIR",
-)
+@option("--variance", ["welch", "pooled", "paired"],
+        "Seed variance: one per arm, pooled over all arms, or of differences seed by seed where "
+        "both arms draw the same items in the same order  [default: the study's, or "
+        "welch]")  # fmt: skip
+@option("--looks", str,
+        "Seeds per arm after which the study may stop, the last being --seeds, as in 3,5,8.",
+        metavar="N,N", callback=_seed_counts)  # fmt: skip
+@option("--spending", ["obrien-fleming", "pocock"],
+        "--looks: how alpha is spent over them  [default: the study's, or "
+        "obrien-fleming]")  # fmt: skip
+@option("--seed-sd", options.Finite(min=0),
+        "--plan: assumed standard deviation across training seeds, in points.",
+        default=0.5)  # fmt: skip
+@option("--seed-correlation", str,
+        "--plan: correlation of paired arms' seeds: a number, or folders of earlier studies  "
+        "[default: 0]", metavar="R|DIR,DIR")  # fmt: skip
 @_arguments("--train-args", help="Extra arguments for 'harness train'.")
 @_arguments("--run-args", help="Extra arguments for 'harness run'.")
-@option(
-    "--executor",
-    ["local", "ray", "slurm"],
-    "Where trainings and evaluations run.",
-    default="local",
-)
-@option(
-    "--executor-settings",
-    click.Path(path_type=Path, dir_okay=False),
-    "slurm: YAML file of what a job asks for: partition, GPUs, hours (docs/study.md).",
-    metavar="FILE",
-)
-@option(
-    "--gpus-per-job", options.Finite(min=0), "ray: GPUs per training or evaluation.", default=1.0
-)
+@option("--executor", ["local", "ray", "slurm"], "Where trainings and evaluations run.",
+        default="local")  # fmt: skip
+@option("--executor-settings", FILE,
+        "slurm: YAML file of what a job asks for: partition, GPUs, hours (docs/study.md).",
+        metavar="FILE")  # fmt: skip
+@option("--gpus-per-job", options.Finite(min=0), "ray: GPUs per training or evaluation.",
+        default=1.0)  # fmt: skip
 @option("--jobs", COUNT, "local: concurrent jobs; they share the CPU cores.", default=1)
 @option("--preload", bool, "local: load the libraries once for all jobs (small models on a CPU).")
 @option("--note", str, "A note to show with every result.")
 @exclude_option
 @options.data_root
 @option("--studies", FOLDER, "Folder that holds the study folders.", default=Path("studies"))
-@option(
-    "--plan plan_only",
-    bool,
-    "Dry run: show the plan and estimate run time from a few steps and items.",
-)
+@option("--plan plan_only", bool,
+        "Dry run: show the plan and estimate run time from a few steps and items.")  # fmt: skip
 @options.as_json
 def ablate(**given: Any) -> int:
     """Run a study: train and evaluate its arms, compare them by their roles, report a verdict.
@@ -326,7 +275,6 @@ def _request(given: dict[str, Any]) -> Request:
 
 
 def _show_plan(planned: Plan, seed_sd: float, correlation: str | None, as_json: bool) -> None:
-    from ablations.cli.designs import designs_text
     from ablations.study.designs import correlation_of, designs
     from ablations.study.forecast import forecast, timed
 
@@ -390,27 +338,24 @@ def _scores(report: Report) -> list[tuple[str, ...]]:
 
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
-    rows = [("mean score (%)", *arms)]
-    for row in report.benchmarks:
-        rows.append((row.benchmark, *(_percent(row.scores[arm]) for arm in arms)))
-    means = (f"{100 * line.mean:.1f}" for line in lines)
-    rows.append((f"mean of {len(report.benchmarks)}", *means))
-    bounds = (score_interval(line.mean_low, line.mean_high) for line in lines)
-    rows.append(("interval of the mean", *bounds))
-    rows.append(("seeds", *(str(line.seeds) for line in lines)))
+    rows: list[tuple[str, ...]] = [
+        ("mean score (%)", *arms),
+        *((row.benchmark, *(_mean(row.scores[arm]) for arm in arms)) for row in report.benchmarks),
+        (f"mean of {len(report.benchmarks)}", *(percent(line.mean) for line in lines)),
+        ("interval of the mean", *(score_interval(x.mean_low, x.mean_high) for x in lines)),
+        ("seeds", *(str(line.seeds) for line in lines)),
+    ]
     if report.losses:
         rows.append(("loss on pairs", *(report.losses.get(arm, "-") for arm in arms)))
-    selection: dict[str, list[float]] = {arm: [] for arm in arms}
-    for model in report.models:
-        if model.selection is not None:
-            selection[model.arm].append(model.selection)
-    if any(selection.values()):
-        rows.append(("context selection", *map(_percent, selection.values())))
+    measured = [model for model in report.models if model.selection is not None]
+    if measured:
+        selection = ([m.selection or 0.0 for m in measured if m.arm == arm] for arm in arms)
+        rows.append(("context selection", *map(_mean, selection)))
     return rows
 
 
-def _percent(scores: Sequence[float]) -> str:
-    return f"{100 * sum(scores) / len(scores):.1f}" if scores else "-"
+def _mean(scores: Sequence[float]) -> str:
+    return percent(sum(scores) / len(scores) if scores else None)
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
@@ -454,9 +399,8 @@ def plan_text(planned: Plan, expected: Forecast) -> str:
 
 
 def _todo_text(expected: Forecast) -> str:
-    done = (
-        f"{counted(expected.trainings, 'training')}, {counted(expected.evaluations, 'evaluation')}"
-    )
+    training, evaluation = expected.trainings, expected.evaluations
+    done = f"{counted(training, 'training')}, {counted(evaluation, 'evaluation')}"
     if not expected.evaluations:
         return f"{done}; the runs hold {counted(expected.items, 'item')} in common"
     return f"{done} of {counted(expected.items, 'item')}"
@@ -514,3 +458,41 @@ def _equivalence_text(rules: Rules, expected: Forecast) -> list[str]:
         f"{within} is not attainable at power {rules.power:g}: {chance}; it needs "
         f"{_seeds_text(expected.equivalence_seeds)} per arm"
     ]
+
+
+def designs_text(offered: Sequence[Design], rules: Rules, correlation: float) -> list[str]:
+    """Return the table of designs and which is cheapest for the planned effect; or nothing."""
+    from ablations.study.designs import cheapest
+
+    if not offered:
+        return []
+    effect = f"{100 * rules.effect_size:g} points"
+    header = ("design", "power as planned", f"seeds for {rules.power:g}", "on average",
+              "trainings", "minutes")  # fmt: skip
+    rows = [
+        (
+            design.name,
+            "-" if design.power is None else f"{100 * design.power:.0f} %",
+            "more than 60" if design.needed is None else str(design.needed),
+            _number(design.expected, 1),
+            _number(design.trainings, 0),
+            _number(None if design.seconds is None else design.seconds / 60, 0),
+        )
+        for design in offered
+    ]
+    note = f"paired: at a correlation of {correlation:g} between the seeds of two arms"
+    if not any(design.name == "paired" for design in offered):
+        note = "paired is not offered: with this matching the arms of the total draw other items"
+    if not any(design.repeats > offered[0].repeats for design in offered):
+        note += "; more repeats are not offered: with greedy decoding they are all alike"
+    best = cheapest(offered)
+    conclusion = "no design reaches the power" if best is None else f"cheapest: {best.name}"
+    return [
+        f"designs for the total, to detect {effect} ({note}):",
+        *aligned([header, *rows]),
+        f"{conclusion} for {effect} at power {rules.power:g}",
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

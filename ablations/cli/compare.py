@@ -87,14 +87,12 @@ def compare(
         if gate:
             sides.check_gaps(models.gaps, max_errors, {})
         print_result(json_text(models) if given["as_json"] else _models_text(models))
-        return int(gate and sides.gate(bool(models.losing), models.untested))
+        return int(gate and sides.is_loss(bool(models.losing), models.untested))
     found = results.compare(*(runs or (side_a, side_b)), **rules)
     if gate and found.macro.verdict is None:
         raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
     print_result(json_text(found) if given["as_json"] else _text(found))
-    if gate:
-        sides.check_gaps(found.gaps, max_errors, sides.SIDES)
-    return int(gate and sides.gate(found.loses, found.untested))
+    return int(gate and sides.gate(found, max_errors))
 
 
 def _is_many(runs: Sequence[Path], a: bool, b: bool, baseline: object) -> bool:

@@ -34,12 +34,8 @@ _SETTINGS = {
 
 
 @click.command()
-@option(
-    "--suite",
-    list(_DOMAINS),
-    "Suite to evaluate on; longhorizon5 trains on trajectory pairs.",
-    default="vqa12",
-)
+@option("--suite", list(_DOMAINS), "Suite to evaluate on; longhorizon5 trains on trajectory pairs.",
+        default="vqa12")  # fmt: skip
 @option("--quick", bool, "A third of the time: fewer training steps and items.")
 @option("--base", bool, "Only evaluate the base model, on all items.")
 @option("--out", FOLDER, "Folder for the model, the data, studies and runs.", default=Path("demo"))

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from harness.cli.options import FILE, option
 
 if TYPE_CHECKING:
     from ablations.statistics.exclusions import WithAllItems
 
-exclude_option = click.option(
-    "--exclude",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Leave out the items in this file of 'harness pairs check --tainted'; the result with "
-    "them is shown next to it.",
-)
+exclude_option = option("--exclude", FILE,
+    "Leave out the items in this file of 'harness pairs check --tainted'; the result with "
+    "them is shown next to it.", metavar="FILE")  # fmt: skip
 
 
 def exclusion_lines(excluded: Mapping[str, int], with_all: Sequence[WithAllItems]) -> list[str]:

@@ -12,7 +12,7 @@ from ablations.cli.compare import Several
 from ablations.cli.exclude import exclude_option
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
-from harness.cli.options import FOLDER, option
+from harness.cli.options import FILE, FOLDER, option
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
 
@@ -28,7 +28,7 @@ EXIT = {"GO": 0, "NO-GO": 1, "INCONCLUSIVE": 3}
         multiple=True, metavar="RUN...")  # fmt: skip
 @option("--candidate side_b", FOLDER, "Runs of the candidate, one per seed.",
         multiple=True, metavar="RUN...")  # fmt: skip
-@option("--policy -p policy", click.Path(path_type=Path, dir_okay=False),
+@option("--policy -p policy", FILE,
         "Policy file (YAML): limits by benchmark, in the schema of NeMo Evaluator's 'nel gate'.",
         required=True, metavar="FILE")  # fmt: skip
 @option("--max-errors", options.Share(),

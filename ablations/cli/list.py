@@ -11,12 +11,13 @@ from ablations.arms import ARMS
 from benchmarks.cli.own import benchmark_files
 from benchmarks.registry import SUITES, SUMMARIES, names
 from harness.cli import options
+from harness.cli.options import option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 
 
 @click.command("list")
-@click.option("--options", "with_options", is_flag=True, help="Show the options for --set.")
+@option("--options with_options", bool, "Show the options for --set.")
 @benchmark_files
 @options.as_json
 def list_(with_options: bool, as_json: bool) -> None:
@@ -35,7 +36,10 @@ def list_(with_options: bool, as_json: bool) -> None:
             items, title, metric = _summary(name)
             echo(f"  {name:<22} {items:>5} items  {title}; {metric}")
             if with_options:
-                _show_options(name)
+                from benchmarks.suites import options as options_of
+
+                for setting, (default, help_) in options_of(name).items():
+                    echo(f"      --set {name}.{setting}={_word(default)}  {help_}")
     echo(f"arms: {len(ARMS)}")
     for name, arm in ARMS.items():
         echo(f"  {name:<22} {arm.title}")
@@ -48,13 +52,6 @@ def _summary(name: str) -> tuple[int, str, str]:
 
     declared = benchmark(name).declaration
     return declared.n_items, declared.title, declared.metric
-
-
-def _show_options(name: str) -> None:
-    from benchmarks import suites
-
-    for option, (default, help_) in suites.options(name).items():
-        echo(f"      --set {name}.{option}={_word(default)}  {help_}")
 
 
 def _word(default: Any) -> str:

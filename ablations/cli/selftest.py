@@ -27,18 +27,12 @@ LONGEST = {True: 5.0, False: 15.0}  # minutes of a trial, with --gpu and without
 
 @click.command()
 @option("--gpu", bool, "Use the GPUs, and try what needs them.")
-@option(
-    "--part parts",
-    ["serve", "generate", "train", "study"],
-    "Try only this part; repeatable.",
-    multiple=True,
-)
+@option("--part parts", ["serve", "generate", "train", "study"], "Try only this part; repeatable.",
+        multiple=True)  # fmt: skip
 @option("--minutes", options.Finite(min=0), "Start no new trial after this time.", default=20.0)
-@option(
-    "--trial-minutes",
-    options.Finite(min=0),
-    "Time limit of a trial; a longer one counts as failed  [default: 5 with --gpu, else 15]",
-)
+@option("--trial-minutes", options.Finite(min=0),
+        "Time limit of a trial; a longer one counts as failed  [default: 5 with --gpu, else "
+        "15]")  # fmt: skip
 @options.as_json
 def selftest(
     gpu: bool, parts: tuple[str, ...], minutes: float, trial_minutes: float | None, as_json: bool

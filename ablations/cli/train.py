@@ -67,18 +67,11 @@ PANELS = {
 
 
 @click.command(cls=PanelCommand, panels=PANELS)
-@click.option(
-    "--arm",
-    "arms",
-    required=True,
-    multiple=True,
-    help="Arm to train; see 'harness list'.  Repeat it with --dry-run to check several.",
-)
-@click.option(
-    "--config",
-    metavar="FILE|RECIPE",
-    help="YAML file or recipe that sets any of these options.",
-)
+@click.option("--arm", "arms", required=True, multiple=True,
+        help="Arm to train; see 'harness list'.  Repeat it with --dry-run to check "
+        "several.")  # fmt: skip
+@click.option("--config", metavar="FILE|RECIPE",
+        help="YAML file or recipe that sets any of these options.")  # fmt: skip
 @option("--allow-code", bool, "Let --config name a reward or a loss, whose Python code runs.")
 @option("--out", FOLDER, "Folder of the run  [default: trained/<model>-<arm>-seed<seed>]")
 @options.columns

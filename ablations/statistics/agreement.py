@@ -36,10 +36,8 @@ def close(a: float, b: float) -> bool:
 def check_line(name: str, line: Judged, p: float | None, rules: Rules, items: int = 0) -> None:
     """Check interval, p and verdict of one difference against each other.
 
-    ``p`` decides the verdict; ``items`` are those of a McNemar test.
-
-    Raises:
-        ValueError: they contradict each other; it says how.
+    ``p`` decides the verdict; ``items`` are those of a McNemar test. `ValueError` if they
+    contradict each other; it says how.
     """
     if any(each is not None and not 0 <= each <= 1 for each in (line.p, p)):
         raise ValueError(f"a p of {name} is not in [0, 1]")
@@ -51,8 +49,7 @@ def check_line(name: str, line: Judged, p: float | None, rules: Rules, items: in
 def check_holm(name: str, lines: Iterable[tuple[float | None, float | None]]) -> None:
     """Check pairs of p and adjusted p: the second is Holm's over all of the first.
 
-    Raises:
-        ValueError: it is another.
+    `ValueError` if it is another.
     """
     ps, adjusted = np.array([*lines], dtype=float).reshape(-1, 2).T
     if not np.allclose(estimates.holm(ps), adjusted, rtol=1e-6, atol=1e-9, equal_nan=True):
@@ -119,9 +116,7 @@ def checked(analysis: Analysis, scores: ByBenchmark, rules: Rules, design: Desig
     """Return an analysis whose numbers are checked, with the sentence that they make.
 
     ``scores`` are those per seed by benchmark and arm: contrasts over seeds are computed again.
-
-    Raises:
-        ValueError: numbers contradict the scores or each other; it says how.
+    `ValueError` if numbers contradict the scores or each other; it says how.
     """
     macro = macro_average(scores)
     again = _again(analysis, scores, rules, design)

@@ -32,10 +32,8 @@ class WithAllItems:
 def read_exclusions(path: Path | None) -> Exclusions:
     """Return the items to exclude, from a file that ``harness pairs check --tainted`` wrote.
 
-    JSON lines with ``benchmark`` and ``item``; None: nothing.
-
-    Raises:
-        UsageError: the file cannot be read, or a line lacks one of the two.
+    JSON lines with ``benchmark`` and ``item``; None: nothing. `UsageError` if the file cannot be
+    read, or a line lacks one of the two.
     """
     if path is None:
         return NOTHING

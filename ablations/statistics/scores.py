@@ -98,7 +98,15 @@ class _Run:
 
     @property
     def backends(self) -> set[str]:
-        return {_backend(invocation) for invocation in self.manifest["invocations"]}
+        """The kinds of backends that answered, with the dtype of the weights where it is known."""
+        used = set()
+        for invocation in self.manifest["invocations"]:
+            backend = invocation.get("backend") or {}
+            dtype = (backend.get("options") or {}).get("dtype")
+            if dtype == "auto":
+                dtype = invocation.get("weights_dtype") or dtype
+            used.add(f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind")))
+        return used
 
     def note(self, benchmark: str) -> str:
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
@@ -114,17 +122,14 @@ class _Run:
             "data": entry.get("data_fingerprint"),
             "headline": tuple(entry.get("headline", ())),
         }
+        drawn = {"max_tokens": entry.get("max_tokens")}
         if self.manifest.get("origin") == "imported":
-            drawn = {"max_tokens": entry.get("max_tokens"), **entry.get("sampling", {})}
+            drawn |= entry.get("sampling", {})
         elif self.is_given:
             drawn = {}
         else:
-            drawn = {
-                "max_tokens": entry.get("max_tokens"),
-                **self.manifest["sampling"],
-                "temperature": self.temperature,
-                **(self.manifest.get("settings") or {}),
-            }
+            drawn |= {**self.manifest["sampling"], "temperature": self.temperature}
+            drawn |= self.manifest.get("settings") or {}
         return {**asked, **{name: value for name, value in drawn.items() if name != "seed"}}
 
     def known(self, benchmark: str, what: str) -> Any:
@@ -136,14 +141,6 @@ def temperature_of(manifest: Mapping[str, Any]) -> float:
     """Return the sampling temperature of a run; 0 if a log does not state it."""
     value = manifest["sampling"]["temperature"]
     return 0.0 if value == UNKNOWN else float(value)
-
-
-def _backend(invocation: Mapping[str, Any]) -> str:
-    backend = invocation.get("backend") or {}
-    dtype = (backend.get("options") or {}).get("dtype")
-    if dtype == "auto":
-        dtype = invocation.get("weights_dtype") or dtype
-    return f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
 
 
 def read(
@@ -179,7 +176,10 @@ def read(
         frozenset(name for name, each in scored.items() if each.single),
         tuple(notes),
         (*gaps, *(gap for each in read_here for gap in each.gaps)),
-        {arm: _backends(runs, arm) for arm in groups},
+        {
+            arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
+            for arm in groups
+        },
         sampled=runs[0].temperature > 0,
         excluded={each.name: each.excluded for each in read_here if each.excluded},
         left_out={each.name: each.left_out for each in read_here if each.left_out},
@@ -205,7 +205,9 @@ def _benchmark(
     answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
     _check_scoring(runs, answers, name)
     content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
-    not_known = _not_known(unknown, content)
+    # The data of a run are known where its log records them.
+    missing = [each for each in unknown if not (each == "data" and content["data"])]
+    not_known = dict.fromkeys([*missing, *(what for what, known in content.items() if not known)])
     notes = [f"{name}: not recorded by every run: {', '.join(not_known)}"] if not_known else []
     kept = set.intersection(*(set(of_run.values) for of_run in answers))
     asked, excluded = answers[0].asked, answers[0].excluded
@@ -253,10 +255,6 @@ def _scores(
     )
 
 
-def _backends(runs: Sequence[_Run], arm: str) -> frozenset[str]:
-    return frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
-
-
 def gap_notes(
     gaps: Sequence[Gap], allowed: float, names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
@@ -283,10 +281,9 @@ def overlap_notes(
     It counts the items of each arm that are left out.
     """
     by_benchmark: dict[str, list[str]] = {}
-    for gap in gaps:
-        if gap.left_out:
-            count = f"{counted(gap.left_out, 'item')} of {names.get(gap.arm, gap.arm)}"
-            by_benchmark.setdefault(gap.benchmark, []).append(count)
+    for gap in (gap for gap in gaps if gap.left_out):
+        count = f"{counted(gap.left_out, 'item')} of {names.get(gap.arm, gap.arm)}"
+        by_benchmark.setdefault(gap.benchmark, []).append(count)
     return [
         f"{name}: the logs hold different items, so only those that all hold are compared; left "
         f"out: {', '.join(counts)}"
@@ -342,8 +339,7 @@ def _opened(
     runs = [_Run(arm, path, read_manifest(path)) for arm, paths in groups.items() for path in paths]
     _check_distinct(runs, start)
     names, lacking = _common(runs)
-    unknown = {name: _check_protocols(runs, name) for name in names}
-    return runs, names, lacking, unknown
+    return runs, names, lacking, {name: _check_protocols(runs, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,10 +388,7 @@ def _read_answers(
         scorers.add(row.scoring)
     return _Answers(
         frozenset(asked),
-        {
-            item: repeats[0] if len(repeats) == 1 else fmean(repeats)
-            for item, repeats in values.items()
-        },
+        {item: each[0] if len(each) == 1 else fmean(each) for item, each in values.items()},
         kinds,
         targets,
         frozenset(scorers),
@@ -418,7 +411,9 @@ def _check_distinct(runs: Sequence[_Run], start: str | None) -> None:
     for other, run in combinations(runs, 2):
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
-        if other.arm == run.arm and other.model == run.model and not _resampled(other, run, start):
+        a, b = (each.manifest["sampling"] for each in (other, run))
+        resampled = run.arm == start and run.temperature != 0 and a["seed"] != b["seed"]
+        if other.arm == run.arm and other.model == run.model and not resampled:
             differ = "training seed (behind an endpoint, tell them apart with --revision)"
             if run.arm == start:
                 differ = "sampling seed (`harness run --seed`, with a --temperature above 0)"
@@ -427,13 +422,6 @@ def _check_distinct(runs: Sequence[_Run], start: str | None) -> None:
                 f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
                 f"{differ}"
             )
-
-
-def _resampled(other: _Run, run: _Run, start: str | None) -> bool:
-    """Whether two runs of the model before training have sampling seeds of their own."""
-    if run.arm != start or run.temperature == 0:
-        return False
-    return bool(other.manifest["sampling"]["seed"] != run.manifest["sampling"]["seed"])
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
@@ -505,12 +493,6 @@ def _check_content(runs: Sequence[_Run], name: str) -> dict[str, bool]:
     return known
 
 
-def _not_known(settings: Sequence[str], content: Mapping[str, bool]) -> list[str]:
-    """Return what some run does not record; data count only if the logs lack them too."""
-    missing = [each for each in settings if not (each == "data" and content["data"])]
-    return list(dict.fromkeys([*missing, *(what for what, known in content.items() if not known)]))
-
-
 def _of_same_items(
     runs: Sequence[_Run], name: str, exclude: Exclusions, *, overlap: bool
 ) -> tuple[list[_Answers], dict[str, set[str]]]:
@@ -530,7 +512,8 @@ def _of_same_items(
     of_logs = all(run.is_given for run in short)
     if not (overlap and of_logs) or 2 * len(common) < min(len(each.asked) for each in answers):
         held = [(run.path, each.asked) for run, each in zip(runs, answers, strict=True)]
-        (a, first), (b, second) = min(combinations(held, 2), key=lambda pair: _shared(*pair))
+        pairs = combinations(held, 2)
+        (a, first), (b, second) = min(pairs, key=lambda of: _shared(of[0][1], of[1][1]))
         fill = "fill our runs with the same `harness run` (and --limit)"
         raise UsageError(
             f"{name}: {a} holds {counted(len(first), 'item')} and {b} {len(second)}, "
@@ -544,9 +527,8 @@ def _of_same_items(
     return again, others
 
 
-def _shared(a: tuple[Path, frozenset[str]], b: tuple[Path, frozenset[str]]) -> float:
-    """Return the share of the items of two runs that both hold."""
-    return len(a[1] & b[1]) / len(a[1] | b[1])
+def _shared(a: frozenset[str], b: frozenset[str]) -> float:
+    return len(a & b) / len(a | b)
 
 
 def _check_prompts(runs: Sequence[_Run], name: str, answers: Sequence[_Answers]) -> dict[str, bool]:

@@ -103,6 +103,7 @@ def several(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 COUNT = click.IntRange(min=1)
+FILE: click.Path = click.Path(path_type=Path, dir_okay=False)
 FOLDER: click.Path = click.Path(path_type=Path, file_okay=False)
 POINTS = Points()
 

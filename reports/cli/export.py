@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 from harness.files.text import counted
@@ -32,22 +33,16 @@ OF_TRACKERS = ("project", "offline", "rows", "data_root")
 
 @click.command()
 @click.argument("form", metavar="FORMAT", type=click.Choice([*FILES, *TRACKERS]))
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH...]"
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files  [default: NAME-FORMAT; of wandb and trackio their own]",
-)
-@options.option("--project", str, "wandb, trackio: name of the project.", default="contextrl")
-@options.option("--offline", bool, "wandb: only write files; `wandb sync` uploads them.")
-@options.option(
-    "--rows",
-    click.IntRange(0),
-    "wandb, trackio: log at most this many answers of each benchmark.",
-    default=1000,
-)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path),
+        metavar="PATH [PATH...]")  # fmt: skip
+@option("--out", FOLDER,
+        "Folder for the files  [default: NAME-FORMAT; of wandb and trackio their "
+        "own]")  # fmt: skip
+@option("--project", str, "wandb, trackio: name of the project.", default="contextrl")
+@option("--offline", bool, "wandb: only write files; `wandb sync` uploads them.")
+@option("--rows", click.IntRange(0),
+        "wandb, trackio: log at most this many answers of each benchmark.",
+        default=1000)  # fmt: skip
 @options.data_root
 @options.as_json
 def export(form: str, paths: tuple[Path, ...], out: Path | None, **given: Any) -> None:

@@ -9,36 +9,20 @@ import click
 
 from ablations.cli.exclude import exclude_option
 from harness.cli import options
+from harness.cli.options import FILE, FOLDER, option
 from harness.cli.output import echo
 from harness.errors import UsageError
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH...]"
-)
-@click.option(
-    "--out",
-    type=_FILE,
-    default=None,
-    help="Output file (overwritten if it exists)  "
-    "[default: report.html in PATH, next to a file, or in the working folder for two runs]",
-)
-@click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
-@click.option(
-    "--csv",
-    type=_FILE,
-    default=None,
-    help="Also write the tables, and all items gained or lost, as CSV.",
-)
-@click.option(
-    "--figures",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="Also write the figures as SVG files to this folder.",
-)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path),
+        metavar="PATH [PATH...]")  # fmt: skip
+@option("--out", FILE,
+        "Output file (overwritten if it exists)  [default: report.html in PATH, next to a file, or "
+        "in the working folder for two runs]")  # fmt: skip
+@option("--latex", FILE, "Also write the tables as LaTeX.")
+@option("--csv", FILE, "Also write the tables, and all items gained or lost, as CSV.")
+@option("--figures", FOLDER, "Also write the figures as SVG files to this folder.")
 @exclude_option
 @options.data_root
 def report(

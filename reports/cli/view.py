@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.options import FILE, option
 from harness.cli.output import echo
 from harness.errors import UsageError
 from harness.files.text import counted
@@ -21,24 +22,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH]"
-)
-@options.option("--serve", bool, "Serve the page to this machine's browser instead of writing it.")
-@options.option("--port", click.IntRange(0, 65535), "Port of --serve; 0: a free one.", default=0)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Output file (overwritten if it exists); images go to NAME_files beside it  "
-    "[default: view.html in PATH, next to a file, or in the working folder for two runs]",
-)
-@click.option("--benchmarks", metavar="A,B", help="Show only these benchmarks.")
-@options.option("--no-images", bool, "Leave images out.")
-@click.option(
-    "--suite",
-    metavar="FILE",
-    help="The file of your own benchmarks that the run was made on, for its images.",
-)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path),
+        metavar="PATH [PATH]")  # fmt: skip
+@option("--serve", bool, "Serve the page to this machine's browser instead of writing it.")
+@option("--port", click.IntRange(0, 65535), "Port of --serve; 0: a free one.", default=0)
+@option("--out", FILE,
+        "Output file (overwritten if it exists); images go to NAME_files beside it  [default: "
+        "view.html in PATH, next to a file, or in the working folder for two runs]")  # fmt: skip
+@option("--benchmarks", str, "Show only these benchmarks.", metavar="A,B")
+@option("--no-images", bool, "Leave images out.")
+@option("--suite", str,
+        "The file of your own benchmarks that the run was made on, for its images.",
+        metavar="FILE")  # fmt: skip
 @options.data_root
 def view(paths: tuple[Path, ...], serve: bool, out: Path | None, **given: Any) -> None:
     """Look at items one by one: question, images, response, prediction, target and why.

@@ -19,11 +19,8 @@ KINDS = ("strict", "native", "judged")
 def model_index(source: Source, folder: Path) -> list[Path]:
     """Write the metadata block of a model card, using `huggingface_hub`.
 
-    Scores are in [0, 1], like the Hub's own metrics.
-
-    Raises:
-        UsageError: huggingface-hub is not installed, there are no scores, or the runs are of
-            different models.
+    Scores are in [0, 1], like the Hub's own metrics. `UsageError` if huggingface-hub is not
+    installed, there are no scores, or the runs are of different models.
     """
     data = need("huggingface_hub.repocard_data", "model-index")
     runs = [run for _, run in source.only_runs("model-index")]

@@ -69,8 +69,7 @@ def repository(row: BenchmarkSummary) -> str | None:
 def open_source(path: Path) -> Source:
     """Open a run's folder, a study's, or a saved ``compare --json``.
 
-    Raises:
-        UsageError: it is none of these, or one of its files is corrupt.
+    `UsageError` if it is none of these, or one of its files is corrupt.
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a run, a study or a saved comparison")

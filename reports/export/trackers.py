@@ -79,8 +79,7 @@ class Exporter(Tracker):
 def track(source: Source, tracker: Exporter) -> None:
     """Log every run, and for a study its contrasts and report as a separate run.
 
-    Raises:
-        UsageError: there are no runs, or the tracker rejects them.
+    `UsageError` if there are no runs, or the tracker rejects them.
     """
     for names, run in source.only_runs(tracker.library.__name__):
         name = title(names)

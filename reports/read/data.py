@@ -23,8 +23,7 @@ def as_usage_error() -> Iterator[None]:
 def benchmark_of(name: str, fingerprints: Iterable[str | None], root: Path | None) -> Benchmark:
     """Return a benchmark whose data under ``root`` has one of the fingerprints that runs recorded.
 
-    Raises:
-        UsageError: the fingerprint differs, or the data or a package is missing.
+    `UsageError` if the fingerprint differs, or the data or a package is missing.
     """
     from benchmarks import suites
 

@@ -24,7 +24,8 @@ from harness.runs.summary import BenchmarkSummary, checked_summaries
 class Run:
     """One run: its label in the report, its manifest, and its summary by benchmark.
 
-    ``stale`` names benchmarks with answers that the summary lacks (a run that was killed).
+    ``stale`` names benchmarks with answers that the summary lacks (a run that was killed). Not
+    ``at_hand``: only a comparison that names it was read, as its folder is gone or has changed.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Run:
     manifest: Mapping[str, Any]
     rows: Mapping[str, BenchmarkSummary]
     stale: tuple[str, ...]
+    at_hand: bool = True
 
     @property
     def anchor(self) -> str:
@@ -53,8 +55,7 @@ def slug(text: str) -> str:
 def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
-    Raises:
-        UsageError: the folder is not a run, or one of the two files is corrupt.
+    `UsageError` if the folder is not a run, or one of the two files is corrupt.
     """
     manifest = read_manifest(path)
     rows = checked_summaries(path, manifest)
@@ -64,6 +65,14 @@ def open_run(path: Path, label: str) -> Run:
         if size != (rows[name].samples_bytes if name in rows else 0)
     )  # fmt: skip
     return Run(label, path, manifest, rows, stale)
+
+
+def try_open(path: Path) -> Run | None:
+    """Return the run in a folder that a document names, None if it is not there any more."""
+    try:
+        return open_run(path, path.name)
+    except UsageError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +90,7 @@ class Answer:
 def answers(run: Path, benchmark: str) -> list[Answer]:
     """Return the answers of one benchmark, only the last line per item and repeat.
 
-    Raises:
-        UsageError: a complete line is not a sample.
+    `UsageError` if a complete line is not a sample.
     """
     path = stored_file(run, "samples", benchmark)
     by_key: dict[tuple[str, int], Answer] = {}
@@ -100,11 +108,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
 
 
 def line_at(run: Path, benchmark: str, offset: int) -> dict[str, Any]:
-    """Return the stored line at the offset of an `Answer`.
-
-    Raises:
-        UsageError: it is not a sample.
-    """
+    """Return the stored line at the offset of an `Answer`. `UsageError` if it is not a sample."""
     path = stored_file(run, "samples", benchmark)
     with open(path, "rb", opener=plain.opener) as stream:
         stream.seek(offset)

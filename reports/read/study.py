@@ -84,8 +84,7 @@ def read(folder: Path) -> Study:
 def _check_scores(study: Study) -> None:
     """Check that an analysis has the scores of its runs, where both are of the same answers.
 
-    Raises:
-        UsageError: it has others.
+    `UsageError` if it has others.
     """
     for row in study.report.benchmarks:
         summaries = [model.run.rows.get(row.benchmark) for model in study.models]

@@ -37,8 +37,7 @@ class Prompts:
     def messages(self, place: Place, stored: Sequence[str]) -> Sequence[Message]:
         """Return an item's messages with images decoded; none if it has or finds no image.
 
-        Raises:
-            UsageError: why an item's images are unavailable.
+        `UsageError` says why the images of this item are unavailable.
         """
         if place.benchmark in self.notes or not self._has_images(place.benchmark, stored):
             return ()

@@ -38,8 +38,7 @@ class View:
     def answers(self, place: Place) -> list[list[ShownAnswer]]:
         """Return the answers to an item, one list per run.
 
-        Raises:
-            UsageError: a file of a run is corrupt, or was rewritten since it was opened.
+        `UsageError` if a file of a run is corrupt, or was rewritten since it was opened.
         """
         sides = zip(self.runs, place.offsets, strict=True)
         return [self._of_run(run, place, offsets) for run, offsets in sides]
@@ -59,11 +58,8 @@ class View:
 def open_view(paths: Sequence[Path], benchmarks: Sequence[str] = ()) -> View:
     """Return the items of one or two runs, or of those in a saved comparison.
 
-    ``benchmarks`` selects some; empty: all.
-
-    Raises:
-        UsageError: a path is none of these or one of its files is corrupt, a benchmark is not in
-            the runs, or there are no items or too many.
+    ``benchmarks`` selects some; empty: all. `UsageError` if a path is none of these or one of its
+    files is corrupt, a benchmark is not in the runs, or there are no items or too many.
     """
     folders = _folders(paths)
     labels = [path.resolve().name for path in folders]

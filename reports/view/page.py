@@ -85,8 +85,7 @@ def _differences(view: View) -> list[str]:
 def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -> None:
     """Write the page as one file; images found by ``prompts`` go to a folder beside it.
 
-    Raises:
-        UsageError: a file of a run is corrupt, or the page or its folder cannot be written.
+    `UsageError` if a file of a run is corrupt, or the page or its folder cannot be written.
     """
     beside = Beside(path.with_name(f"{path.name.removesuffix('.html')}_files"))
     entries: list[Any] = []
@@ -132,8 +131,7 @@ class Beside:
     def add(self, place: Place, part: ImagePart, number: int) -> str:
         """Write an image, and return its address on the page.
 
-        Raises:
-            UsageError: the folder or the file is a link, so the image would be written elsewhere.
+        `UsageError` if the folder or the file is a link, so the image would be written elsewhere.
         """
         content, kind = encoded(part.image, SIDE)
         parent = self.folder / file_name(place.benchmark)

@@ -56,8 +56,7 @@ class Server(ThreadingHTTPServer):
     def prepare(self, progress: Progress) -> None:
         """Read all items for the page's list, before serving.
 
-        Raises:
-            UsageError: a file of a run is corrupt.
+        `UsageError` if a file of a run is corrupt.
         """
         with progress(self._view.places) as places:
             entries = [entry(place, self._view.answers(place)) for place in places]

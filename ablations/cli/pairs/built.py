@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any
 
 from harness.cli import options
-from harness.cli.options import COUNT, FOLDER, option
+from harness.cli.options import COUNT, FILE, FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 from harness.files.text import counted
@@ -19,13 +17,11 @@ if TYPE_CHECKING:
     from harness.backends import BackendSpec
     from harness.runs.identity import ModelIdentity
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 out = option("--out", FOLDER, "Folder of the build; the same command resumes it.", required=True)
 seed = option("--seed", int, "Seed of all draws.", default=0)
 
 
-_BACKEND = (
+backend = options.several(
     option("--backend", ["auto", "vllm", "transformers"], "Inference backend  [default: auto]"),
     option("--endpoint", str, "Ask this OpenAI-compatible server instead.", metavar="URL"),
     option("--api-key-env", str, "endpoint: variable that holds its API key.", metavar="NAME"),
@@ -33,33 +29,15 @@ _BACKEND = (
     option("--dtype", ["auto", "float32", "bfloat16", "float16"], "Weight dtype  [default: auto]"),
     option("--max-model-len", COUNT, "Maximum context length in tokens."),
 )
-
-
-def backend(command: F) -> F:
-    """Add the options of `spec` to a command."""
-    for each in reversed(_BACKEND):
-        command = each(command)
-    return command
-
-
-_ROWS = (
+"""The options of `spec`."""
+rows = options.several(
     options.columns,
-    option(
-        "--image-root", FOLDER, "Folder that image paths are relative to  [default: the file's]"
-    ),
-    option(
-        "--pair-template",
-        click.Path(path_type=Path, dir_okay=False),
-        "File that splits selection prompts given as text; see 'harness pairs template'.",
-    ),
-)
-
-
-def rows(command: F) -> F:
-    """Add the options that say how the rows of a source of pairs are read."""
-    for each in reversed(_ROWS):
-        command = each(command)
-    return command
+    option("--image-root", FOLDER,
+           "Folder that image paths are relative to  [default: the file's]"),
+    option("--pair-template", FILE,
+           "File that splits selection prompts given as text; see 'harness pairs template'."),
+)  # fmt: skip
+"""How the rows of a source of pairs are read."""
 
 
 def spec(given: Mapping[str, Any], log: Path | None) -> tuple[ModelIdentity, BackendSpec]:

@@ -12,7 +12,7 @@ import click
 from ablations.cli.pairs import built
 from ablations.cli.pairs.soundness import show, soundness, soundness_options
 from harness.cli import options
-from harness.cli.options import option
+from harness.cli.options import FILE, option
 from harness.cli.output import echo, print_result
 from harness.files.atomic import write_text
 from harness.files.text import counted
@@ -20,17 +20,12 @@ from harness.files.text import counted
 if TYPE_CHECKING:
     from benchmarks.pairs.selection import AnyPair
 
-FILE: click.Path = click.Path(path_type=Path, dir_okay=False)
-
 
 @click.command()
 @click.argument("source")
-@option(
-    "--model",
-    str,
-    "Checkpoint, or name at --endpoint, to ask about pairs; a checkpoint is also checked for A and "
-    "B as single tokens and for special tokens in texts.",
-)
+@option("--model", str,
+        "Checkpoint, or name at --endpoint, to ask about pairs; a checkpoint is also checked for A "
+        "and B as single tokens and for special tokens in texts.")  # fmt: skip
 @built.backend
 @soundness_options
 @built.rows

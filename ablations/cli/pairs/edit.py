@@ -25,11 +25,9 @@ NUMBER = 64
 @built.out
 @option("--proposer", str, "Server of a vision-language model that proposes edits.", metavar="URL")
 @option("--proposer-model", str, "Its model name.", metavar="M")
-@option(
-    "--editor", str,
-    "Image editor: a server with /v1/images/edits, or a diffusers pipeline (folder or hub id).",
-    metavar="E",
-)  # fmt: skip
+@option("--editor", str,
+        "Image editor: a server with /v1/images/edits, or a diffusers pipeline (folder or hub id).",
+        metavar="E")  # fmt: skip
 @option("--editor-model", str, "The model at an editing server.", metavar="M")
 @option("--checker", str, "Server of a vision-language model that answers about both images.",
         metavar="URL")  # fmt: skip

@@ -19,17 +19,12 @@ SHARE = click.FloatRange(0, 1)
 @built.out
 @option("--model", str, "Checkpoint folder, Hub id, or name served at --endpoint.", required=True)
 @built.backend
-@option(
-    "--by",
-    ["letters", "logprobs"],
-    "Read the choice from the letter generated, or from log-probabilities.",
-    default="letters",
-)
+@option("--by", ["letters", "logprobs"],
+        "Read the choice from the letter generated, or from log-probabilities.",
+        default="letters")  # fmt: skip
 @option("--tries", COUNT, "letters: answers per pair, half of them in either order.", default=8)
-@option(
-    "--keep", (SHARE, SHARE), "Lowest and highest share of right choices.",
-    default=(0.25, 0.63), metavar="LOW HIGH",
-)  # fmt: skip
+@option("--keep", (SHARE, SHARE), "Lowest and highest share of right choices.",
+        default=(0.25, 0.63), metavar="LOW HIGH")  # fmt: skip
 @option("--temperature", options.Finite(min=0), "letters: sampling temperature.", default=1.0)
 @option("--max-tokens", COUNT, "letters: token limit per answer.", default=2048)
 @option("--limit", COUNT, "Look at the first N pairs only.")

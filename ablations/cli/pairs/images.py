@@ -16,26 +16,17 @@ from harness.cli.options import COUNT, option
 @click.command()
 @click.argument("source")
 @built.out
-@option(
-    "--embedding",
-    str,
-    "pixels or hog (no weights), a vision or vision-language checkpoint, or the URL of a server "
-    "with /v1/embeddings.",
-    default="hog",
-    metavar="E",
-)
+@option("--embedding", str,
+        "pixels or hog (no weights), a vision or vision-language checkpoint, or the URL of a "
+        "server with /v1/embeddings.", default="hog", metavar="E")  # fmt: skip
 @option("--embedding-model", str, "Model name at the embedding server.", metavar="M")
 @option("--cosine", options.Finite(min=-1, max=1), "Smallest cosine of two images.", default=0.85)
 @option("--top-k", COUNT, "Nearest neighbours per image.", default=10)
-@option(
-    "--question", ["same", "equivalent", "any"],
-    "Questions of a pair: the same words, the same but for articles and the like, or any "
-    "(for a judge).", default="equivalent",
-)  # fmt: skip
-@option(
-    "--search", ["exact", "approximate"],
-    "Nearest-neighbour search  [default: exact below 20,000 images]",
-)  # fmt: skip
+@option("--question", ["same", "equivalent", "any"],
+        "Questions of a pair: the same words, the same but for articles and the like, or any (for "
+        "a judge).", default="equivalent")  # fmt: skip
+@option("--search", ["exact", "approximate"],
+        "Nearest-neighbour search  [default: exact below 20,000 images]")  # fmt: skip
 @option("--domain", str, "Domain of the pairs.", default="image")
 @option("--limit", COUNT, "Use only the first N items.", metavar="N")
 @built.seed

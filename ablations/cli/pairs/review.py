@@ -9,7 +9,7 @@ import click
 
 from ablations.cli.pairs import built
 from harness.cli import options
-from harness.cli.options import FOLDER, option
+from harness.cli.options import FILE, FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 from harness.files.text import counted
@@ -17,11 +17,8 @@ from harness.files.text import counted
 
 @click.command()
 @click.argument("build", type=FOLDER)
-@option(
-    "--decisions",
-    click.Path(path_type=Path, dir_okay=False),
-    "File that the page saved: move the pairs that were accepted or rejected.",
-)
+@option("--decisions", FILE, "File that the page saved: move the pairs that were accepted or "
+        "rejected.")  # fmt: skip
 @options.as_json
 def review(build: Path, decisions: Path | None, as_json: bool) -> int:
     """Decide about the pairs of BUILD of which the judge was uncertain.

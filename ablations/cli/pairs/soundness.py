@@ -2,67 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ablations.cli.pairs import built
 from harness.cli import options
-from harness.cli.options import option
+from harness.cli.options import FILE, option
 from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
+from harness.errors import UsageError
 from harness.files.text import counted
 
 if TYPE_CHECKING:
     from benchmarks.pairs.selection import AnyPair
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--rl-data", metavar="D", help="--suite: also look for its items in these."),
-    click.option(
-        "--suite", metavar="S", help="Look for the items of this suite or benchmark in the data."
-    ),
+soundness_options = options.several(
+    option("--rl-data", str, "--suite: also look for its items in these.", metavar="D"),
+    option("--suite", str, "Look for the items of this suite or benchmark in the data.",
+           metavar="S"),
     options.data_root,
-    click.option(
-        "--tainted",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="--suite: write the items that were found, for --exclude of compare and ablate.",
-    ),
-    option(
-        "--ask",
-        click.IntRange(0),
-        "--model: ask it about the first N pairs, also with parts of the prompt blanked.",
-        default=200,
-        metavar="N",
-    ),
-    click.option(
-        "--no-shortcuts", is_flag=True, help="Only check the pairs' form, not whether they teach."
-    ),
-)
-
-
-def soundness_options(command: F) -> F:
-    """Add the options of `soundness` to a command."""
-    for each in reversed(_OPTIONS):
-        command = each(command)
-    return command
+    option("--tainted", FILE,
+           "--suite: write the items that were found, for --exclude of compare and ablate.",
+           metavar="FILE"),
+    option("--ask", click.IntRange(0),
+           "--model: ask it about the first N pairs, also with parts of the prompt blanked.",
+           default=200, metavar="N"),
+    option("--no-shortcuts", bool, "Only check the pairs' form, not whether they teach."),
+)  # fmt: skip
 
 
 def soundness(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of all that makes the set unsound; ``given`` are `_OPTIONS`.
+    """Return the document of all that makes the set unsound; ``given`` are `soundness_options`.
 
     ``given["written"]`` is the number of written prompts, whose parts cannot be blanked.
-
-    Raises:
-        UsageError: an option is wrong, or RL items cannot be read.
+    `UsageError` if an option is wrong, or RL items cannot be read.
     """
-    from harness.errors import UsageError
-
     if given["suite"] is None and (given["rl_data"] or given["tainted"]):
         raise UsageError("--rl-data and --tainted need --suite: whose items to look for")
     document: dict[str, Any] = {}
@@ -94,10 +71,8 @@ def _shortcuts(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, 
         from harness.backends import open_model
 
         spec = built.spec(given, None)[1]
-        some = pairs[: given["ask"]]
-        answers, missed = asked(
-            some, lambda: open_model(spec, built.note), template, note=built.note
-        )
+        some, opened = pairs[: given["ask"]], lambda: open_model(spec, built.note)
+        answers, missed = asked(some, opened, template, note=built.note)
         found += answers
     return {
         "untested": untested,
@@ -113,7 +88,6 @@ def _contamination(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[s
     from ablations.data.sources import open_items
     from ablations.pairs.soundness import contamination
     from benchmarks import suites
-    from harness.errors import UsageError
 
     sources = {"pairs": [contamination.of_pair(pair) for pair in pairs]}
     if given["rl_data"]:

@@ -20,36 +20,20 @@ SHARE = click.FloatRange(0, 1)
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=PATH, metavar="SOURCE...")
 @built.out
-@option(
-    "--tasks",
-    PATH,
-    "File or folder with the tasks (instance_id, problem_statement, patch, ...); repeatable.",
-    multiple=True,
-)
-@option(
-    "--task-patch",
-    ["auto", "fix", "fault"],
-    "Whether patches of SWE-smith tasks fix the bug or introduce it; auto compares with what "
-    "agents submitted.",
-    default="auto",
-)
-@option(
-    "--same", ["function", "file"], "What both patches must change: function or class.",
-    default="function",
-)  # fmt: skip
-@option(
-    "--measure",
-    str,
-    "Similarity of issues: bm25, or a sentence-transformers model (folder or hub id).",
-    default="bm25",
-    metavar="bm25|MODEL",
-)
+@option("--tasks", PATH,
+        "File or folder with the tasks (instance_id, problem_statement, patch, ...); repeatable.",
+        multiple=True)  # fmt: skip
+@option("--task-patch", ["auto", "fix", "fault"],
+        "Whether patches of SWE-smith tasks fix the bug or introduce it; auto compares with what "
+        "agents submitted.", default="auto")  # fmt: skip
+@option("--same", ["function", "file"], "What both patches must change: function or class.",
+        default="function")  # fmt: skip
+@option("--measure", str,
+        "Similarity of issues: bm25, or a sentence-transformers model (folder or hub id).",
+        default="bm25", metavar="bm25|MODEL")  # fmt: skip
 @option("--related", SHARE, "Lowest similarity of related issues  [default: bm25 0.08, model 0.5]")
-@option(
-    "--duplicate",
-    SHARE,
-    "Similarity from which issues are duplicates  [default: bm25 0.9, model 0.97]",
-)
+@option("--duplicate", SHARE,
+        "Similarity from which issues are duplicates  [default: bm25 0.9, model 0.97]")  # fmt: skip
 @option("--resolved", bool, "Use only trajectories that resolved their issue.")
 @option("--both-directions", bool, "Ask about each issue: two pairs from every two instances.")
 @option("--keep-issue", bool, "Keep the issue in the contexts; it gives the answer away.")

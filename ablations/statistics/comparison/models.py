@@ -17,16 +17,7 @@ from ablations.statistics.analysis import (
     number,
     verdict_on,
 )
-from ablations.statistics.comparison.sides import (
-    ComparedRun,
-    compared_runs,
-    items_macro,
-    items_notes,
-    items_tests,
-    loses,
-    mean_of,
-    untested,
-)
+from ablations.statistics.comparison import sides
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Array
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
@@ -103,7 +94,7 @@ class ModelsComparison:
     margin: float
     alpha: float
     notes: tuple[str, ...]
-    runs: Mapping[str, ComparedRun] = field(default_factory=dict)
+    runs: Mapping[str, sides.ComparedRun] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -119,7 +110,7 @@ class ModelsComparison:
     @property
     def losing(self) -> list[str]:
         """Models that lose to the baseline, on average or on a benchmark."""
-        return [each.plus for each in self.contrasts if loses(each.macro, each.benchmarks)]
+        return [each.plus for each in self.contrasts if sides.loses(each.macro, each.benchmarks)]
 
     @property
     def untested(self) -> list[str]:
@@ -127,7 +118,7 @@ class ModelsComparison:
         return [
             f"{each.plus}: {name}"
             for each in self.contrasts
-            for name in untested(each.macro, each.benchmarks)
+            for name in sides.untested(each.macro, each.benchmarks)
         ]
 
 
@@ -136,10 +127,8 @@ def models(
 ) -> ModelsComparison:
     """Compare runs of fixed checkpoints with one of them, by default the first.
 
-    The tests are those for two checkpoints, over items with a score in every run.
-
-    Raises:
-        UsageError: the runs cannot be compared, or the baseline is not among them.
+    The tests are those for two checkpoints, over items with a score in every run. `UsageError` if
+    the runs cannot be compared, or the baseline is not among them.
     """
     named = _named(runs)
     base = _baseline(named, baseline)
@@ -188,23 +177,18 @@ def _compared(
     runs = {name: [run] for name, run in named.items()}
     table = read(runs, exclude, start=None, overlap=True)
     others = [name for name in named if name != base]
-    tests = {other: items_tests(table, other, base) for other in others}
-    contrasts = _contrasts(table, tests, base, rules)
-    notes = [
-        *table.notes,
-        *side_notes(table),
-        *dict.fromkeys(note for each in tests.values() for note in items_notes((), each)),
-    ]
+    tests = {other: sides.items_tests(table, other, base) for other in others}
+    left_out = [note for each in tests.values() for note in sides.items_notes((), each)]
     return ModelsComparison(
         "checkpoints",
         heading_of(len(named)),
         base,
         _scores(table, rules),
-        contrasts,
+        _contrasts(table, tests, base, rules),
         rules.margin,
         rules.alpha,
-        tuple(notes),
-        runs=dict(zip(named, compared_runs(list(named.values())), strict=True)),
+        (*table.notes, *side_notes(table), *dict.fromkeys(left_out)),
+        runs=dict(zip(named, sides.compared_runs(list(named.values())), strict=True)),
         gaps=table.gaps,
         excluded=table.excluded,
         left_out=table.left_out,
@@ -227,7 +211,7 @@ def _contrasts(
     for (other, of_one), p_mean in zip(tests.items(), p_means, strict=True):
         lines = items_lines(of_one, table.items, rules, [next(adjusted) for _ in of_one])
         verdict = verdict_on(means[other], p_mean, rules)
-        macro = mean_of(lines, replace(items_macro(of_one, rules), verdict=verdict))
+        macro = sides.mean_of(lines, replace(sides.items_macro(of_one, rules), verdict=verdict))
         p_holm = lines[0].p_holm if len(lines) == 1 else number(p_mean)
         names, flips = (f"{other} - {base}", other, base), _flips(table, other, base)
         made.append(ModelContrast(*names, macro, p_holm, tuple(lines), flips))
@@ -257,6 +241,5 @@ def _flips(table: ScoreTable, plus: str, minus: str) -> tuple[FlipCount, ...]:
 
 def _categories(parts: Sequence[Sequence[str]]) -> dict[str, Array]:
     names = sorted({part for of_item in parts for part in of_item})
-    if not names:
-        return {ALL: np.ones(len(parts), dtype=bool)}
-    return {name: np.array([name in of_item for of_item in parts]) for name in names}
+    inside = {name: np.array([name in of_item for of_item in parts]) for name in names}
+    return inside or {ALL: np.ones(len(parts), dtype=bool)}

@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ablations.statistics.analysis import (
-    CLUSTERED,
-    WELCH,
-    ItemsTest,
-    benchmark_lines,
-    detectable,
-    difference_fields,
-    items_lines,
-    items_mean,
-    macro_average,
-    number,
-    per_seed,
-    untested_line,
-    verdict_on,
-)
+from ablations.statistics import analysis
 from ablations.statistics.contrasts import ONE_SEED, Rules
 from ablations.statistics.design.roles import Contrast
 from ablations.statistics.estimates import (
@@ -159,7 +145,13 @@ def untested(macro: Macro, benchmarks: Sequence[BenchmarkLine]) -> list[str]:
     return [name for name, line in lines if line.p is None and abs(line.delta) > ROUNDING]
 
 
-def gate(loses: bool, untested: Sequence[str]) -> bool:
+def gate(comparison: Comparison, max_errors: float) -> bool:
+    """Return whether B is shown to lose to A; `UsageError` as of `check_gaps` and `is_loss`."""
+    check_gaps(comparison.gaps, max_errors, SIDES)
+    return is_loss(comparison.loses, comparison.untested)
+
+
+def is_loss(loses: bool, untested: Sequence[str]) -> bool:
     """Return whether a loss is shown; `UsageError` if none is, and something is ``untested``."""
     if untested and not loses:
         raise UsageError(
@@ -191,16 +183,13 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
     """Compare two runs of fixed checkpoints: inference over items.
 
     Per benchmark, exact McNemar if answers are single, binary and independent, otherwise the
-    clustered t; Holm over benchmarks.
-
-    Raises:
-        UsageError: the runs cannot be compared.
+    clustered t; Holm over benchmarks. `UsageError` if the runs cannot be compared.
     """
     table = read_sides([a], [b], exclude, overlap=True)
     if (shared := _shared([a], [b])) and not shared[2]:
         table = replace(table, notes=(f"A and B {ONE_NAME}", *table.notes))
     tests = items_tests(table, B, A)
-    lines = tuple(items_lines(tests, table.items, rules))
+    lines = tuple(analysis.items_lines(tests, table.items, rules))
     macro, notes = mean_of(lines, items_macro(tests, rules)), items_notes(table.notes, tests)
     found = Comparison("checkpoints", "", macro, lines, rules.margin, rules.alpha, notes)
     return _of_sides(found, table, [a], [b])
@@ -209,8 +198,7 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
 def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
     """Return a comparison without the excluded items, plus its mean including them.
 
-    Raises:
-        UsageError: no run holds any of the items, or the runs cannot be compared.
+    `UsageError` if no run holds any of the items, or the runs cannot be compared.
     """
     comparison = compared(exclude)
     if not exclude:
@@ -244,9 +232,9 @@ def read_sides(
     return replace(table, notes=(*table.notes, *more))
 
 
-def items_notes(notes: Sequence[str], tests: Mapping[str, ItemsTest]) -> tuple[str, ...]:
+def items_notes(notes: Sequence[str], tests: Mapping[str, analysis.ItemsTest]) -> tuple[str, ...]:
     """Return the notes, plus the benchmarks that the mean leaves out."""
-    _, without = items_mean(tests)
+    _, without = analysis.items_mean(tests)
     left_out = "left out of the mean, it has no standard error over items (too few clusters)"
     return (*notes, *(f"{name}: {left_out}" for name in without))
 
@@ -313,18 +301,19 @@ def _shared(a: Sequence[Path], b: Sequence[Path]) -> tuple[Path, Path, bool] | N
     return first, second, on_a[first][1]
 
 
-def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest]:
+def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, analysis.ItemsTest]:
     """Return every benchmark's test of two fixed checkpoints over items."""
+    test, items, single = analysis.ItemsTest.of, table.items, table.single
     return {
-        name: ItemsTest.of(scores[plus], scores[minus], table.items[name], name in table.single)
+        name: test(scores[plus], scores[minus], items[name], name in single)
         for name, scores in table.scores.items()
     }
 
 
-def items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
+def items_macro(tests: Mapping[str, analysis.ItemsTest], rules: Rules) -> Macro:
     """Return the mean difference of fixed checkpoints over benchmarks."""
-    mean, without = items_mean(tests)
-    return _macro(mean, rules, CLUSTERED, len(tests) - len(without), np.inf)
+    mean, without = analysis.items_mean(tests)
+    return _macro(mean, rules, analysis.CLUSTERED, len(tests) - len(without), np.inf)
 
 
 def mean_of(lines: Sequence[BenchmarkLine], macro: Macro) -> Macro:
@@ -340,12 +329,12 @@ def _macro(
 ) -> Macro:
     """Return the record of an average; ``df`` is used for its minimal detectable effect."""
     return Macro(
-        p=number(mean.p),
-        mde=detectable(mean, rules, df),
-        verdict=verdict_on(mean, mean.p, rules),
+        p=analysis.number(mean.p),
+        mde=analysis.detectable(mean, rules, df),
+        verdict=analysis.verdict_on(mean, mean.p, rules),
         test=test,
         averaged=averaged,
-        **difference_fields(mean, rules),
+        **analysis.difference_fields(mean, rules),
     )
 
 
@@ -354,10 +343,8 @@ def arms(
 ) -> Comparison:
     """Compare two arms, one run per training seed: Welch on per-seed macro averages.
 
-    With one seed on a side, inference is over items only, without a verdict.
-
-    Raises:
-        UsageError: the runs cannot be compared.
+    With one seed on a side, inference is over items only, without a verdict. `UsageError` if the
+    runs cannot be compared.
     """
     table = read_sides(a, b, exclude, overlap=True)
     if shared := _shared(a, b):
@@ -371,18 +358,18 @@ def arms(
 
 def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
     """Return Welch's test, with the pooled-variance and resampled-items intervals."""
-    by_seed = per_seed(table.scores, table.items)
-    macro = macro_average(by_seed)
-    average = _macro(welch(macro[B], macro[A]), rules, WELCH, len(table.scores))
+    by_seed = analysis.per_seed(table.scores, table.items)
+    macro = analysis.macro_average(by_seed)
+    average = _macro(welch(macro[B], macro[A]), rules, analysis.WELCH, len(table.scores))
     pooled = welch(macro[B], macro[A], pooled_variance([macro[A], macro[B]]))
-    low, high = map(number, pooled.interval(rules.level))
+    low, high = map(analysis.number, pooled.interval(rules.level))
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
     boot = drawn.interval({B: 1.0, A: -1.0}, rules.level)
     return Comparison(
         "arms",
         "",
         average,
-        benchmark_lines(by_seed, table.items, Contrast("total", B, A), rules),
+        analysis.benchmark_lines(by_seed, table.items, Contrast("total", B, A), rules),
         rules.margin,
         rules.alpha,
         (*table.notes, *_new_items(average, boot)),
@@ -411,7 +398,8 @@ def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
 def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
     """Return estimates over items without p or verdict: one seed supports no more."""
     tests = items_tests(table, B, A)
-    lines = [untested_line(name, table.items[name], test, rules) for name, test in tests.items()]
+    items = table.items
+    lines = [analysis.untested_line(n, items[n], test, rules) for n, test in tests.items()]
     macro = replace(items_macro(tests, rules), p=None, mde=None, verdict=None)
     notes = items_notes(table.notes, tests)
     return Comparison("arms", "", macro, tuple(lines), rules.margin, rules.alpha, notes)

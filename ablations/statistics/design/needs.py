@@ -64,6 +64,10 @@ def sampling_part(
     return float((weights**2 * variance).sum()) / (repeats - 1)
 
 
+def _within(number: int | None, most: int) -> int | None:
+    return None if number is None or number > most else number
+
+
 @dataclass(frozen=True, slots=True)
 class ItemsDesign:
     """Two checkpoints: the standard error of their difference over items.
@@ -88,16 +92,11 @@ class ItemsDesign:
         z = float(norm.ppf(1 - target.alpha / 2) + norm.ppf(target.power))
         variance = (target.effect / z) ** 2
         items = ceil(self.items * self.se**2 / variance - 1e-9)
-        return Needs(items if items <= MOST_ITEMS else None, self._repeats(variance))
-
-    def _repeats(self, variance: float) -> int | None:
-        if not self.sampling:
-            return None
-        left = variance - max(self.se**2 - self.sampling, 0.0)
-        if left <= 0:
-            return None
-        repeats = max(1, ceil(self.repeats * self.sampling / left - 1e-9))
-        return repeats if repeats <= MOST_REPEATS else None
+        repeats, sampling = None, self.sampling or 0.0
+        left = variance - max(self.se**2 - sampling, 0.0)
+        if sampling and left > 0:
+            repeats = max(1, ceil(self.repeats * sampling / left - 1e-9))
+        return Needs(_within(items, MOST_ITEMS), _within(repeats, MOST_REPEATS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ class SeedsDesign:
             return Needs(seeds=seeds)
         items = ceil(self.items * factor)
         repeats = ceil(self.repeats * factor) if self.sampled else None
-        return Needs(items if items <= MOST_ITEMS else None, repeats, seeds)
+        return Needs(_within(items, MOST_ITEMS), repeats, seeds)
 
     def _factor(self, target: Target) -> float | None:
         """Return the factor on answers per seed that would suffice at today's seeds."""

@@ -30,9 +30,8 @@ def power(effect: float, se: float, df: float, alpha: float = 0.05) -> float:
 
 def _needed(df: float, alpha: float) -> Array:
     """Return the critical mean, in true standard errors, for every quantile of the se."""
-    return np.asarray(
-        scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(scipy.stats.chi2.ppf(_FINE_GRID, df) / df)
-    )
+    spread = np.sqrt(scipy.stats.chi2.ppf(_FINE_GRID, df) / df)
+    return np.asarray(scipy.stats.t.ppf(1 - alpha / 2, df) * spread)
 
 
 def _seen(shift: float, needed: Array) -> float:
@@ -98,9 +97,7 @@ def equivalence_seeds(
 ) -> int | None:
     """Return the seeds per arm at which `equivalence_power` reaches ``target``; None above 1000."""
     tried = range(2, MANY_SEEDS + 1)
-    index = bisect_left(
-        tried, True, key=lambda seeds: equivalence_power(margin, of, seeds, alpha) >= target
-    )
+    index = bisect_left(tried, target, key=lambda n: equivalence_power(margin, of, n, alpha))
     return tried[index] if index < len(tried) else None
 
 
@@ -112,11 +109,11 @@ def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float =
 @lru_cache
 def _unit_mde(seeds: int, alpha: float, target: float) -> float:
     unit = Components(1.0, 0.0)
-    return float(
-        scipy.optimize.brentq(
-            lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0
-        )
-    )
+
+    def lacking(effect: float) -> float:
+        return welch_power(effect, unit, unit, (seeds, seeds), alpha) - target
+
+    return float(scipy.optimize.brentq(lacking, 0.0, 100.0))
 
 
 def seeds_needed(
@@ -132,7 +129,7 @@ def seeds_needed(
         """Return the power by the non-central t: a faster upper bound."""
         return power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)
 
-    fewest = bisect_left(tried, True, key=lambda seeds: bound(seeds) >= target)
+    fewest = bisect_left(tried, target, key=bound)
     return next(
         (n for n in tried[fewest:] if welch_power(effect, of, of, (n, n), alpha) >= target), None
     )

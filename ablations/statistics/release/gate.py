@@ -29,22 +29,8 @@ from ablations.statistics.estimates import (
 )
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions
 from ablations.statistics.intervals import score_interval
+from ablations.statistics.release import rule
 from ablations.statistics.release.policy import Limits, Policy
-from ablations.statistics.release.rule import (
-    ALPHA,
-    Cells,
-    Decision,
-    Evidence,
-    Limit,
-    OverItems,
-    OverSeeds,
-    Status,
-    benchmark_status,
-    decision,
-    judge,
-    limits_of,
-    relative_change,
-)
 from ablations.statistics.scores import ScoreTable, gap_notes
 from harness.errors import UsageError
 from harness.runs.store import read_manifest, read_samples
@@ -88,7 +74,7 @@ class GatedBenchmark:
     """
 
     benchmark: str
-    status: Status
+    status: rule.Status
     limits: Limits
     max_relative_drop: float | None
     items: int
@@ -117,7 +103,7 @@ class Gate:
     benchmark; ``with_all`` is the verdict including them.
     """
 
-    verdict: Decision
+    verdict: rule.Decision
     reasons: tuple[str, ...]
     heading: str
     alpha: float
@@ -126,7 +112,7 @@ class Gate:
     notes: tuple[str, ...]
     runs: Mapping[str, Sequence[Mapping[str, str]]]
     excluded: Mapping[str, int]
-    with_all: Decision | None = None
+    with_all: rule.Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +125,7 @@ class _Case:
     repeats: int
     missing: Mapping[str, Missing]
     sampled: bool
-    evidence: Evidence
+    evidence: rule.Evidence
 
     @property
     def means(self) -> tuple[float, float]:
@@ -147,8 +133,8 @@ class _Case:
         return baseline, candidate
 
     @property
-    def tested(self) -> tuple[Limit, ...]:
-        return limits_of(self.limits, self.means[0])
+    def tested(self) -> tuple[rule.Limit, ...]:
+        return rule.limits_of(self.limits, self.means[0])
 
     @property
     def rooms(self) -> list[Estimate]:
@@ -164,10 +150,9 @@ def gate(
 ) -> Gate:
     """Judge a candidate against a baseline: one run each, or one per training seed.
 
-    Raises:
-        UsageError: the runs cannot be compared or are broken (more than ``max_errors``, a fraction,
-            of a side's answers to a gated benchmark are unscored), a required benchmark is missing,
-            or the policy gates nothing in the runs.
+    `UsageError` if the runs cannot be compared or are broken (more than ``max_errors``, a fraction,
+    of a side's answers to a gated benchmark are unscored), a required benchmark is missing, or the
+    policy gates nothing in the runs.
     """
     if len(baseline) != len(candidate) and min(len(baseline), len(candidate)) < 2:
         raise UsageError(
@@ -183,7 +168,7 @@ def gate(
     return Gate(
         *verdict_of(lines),
         heading_of([len(baseline), len(candidate)]),
-        ALPHA,
+        rule.ALPHA,
         POWER,
         tuple(lines),
         (*table.notes, *_skipped(table, policy), *_guard_notes(cases)),
@@ -198,11 +183,11 @@ def heading_of(seeds: Sequence[int]) -> str:
     return CHECKPOINTS if seeds[0] == 1 else methods(seeds, "these items")
 
 
-def verdict_of(lines: Sequence[GatedBenchmark]) -> tuple[Decision, tuple[str, ...]]:
+def verdict_of(lines: Sequence[GatedBenchmark]) -> tuple[rule.Decision, tuple[str, ...]]:
     """Return what follows from the benchmarks, and the reasons."""
     gated = [line for line in lines if line.limits.is_gated]
     statuses = np.array([str(line.status) for line in gated])
-    return Decision(str(decision(statuses))), tuple(_reasons(gated))
+    return rule.Decision(str(rule.decision(statuses))), tuple(_reasons(gated))
 
 
 def _cases(table: ScoreTable, policy: Policy, sides: Sequence[Sequence[Path]]) -> list[_Case]:
@@ -264,13 +249,13 @@ def _case(
 ) -> _Case:
     items = table.items[name]
     baseline, candidate = table.scores[name][A], table.scores[name][B]
-    evidence: Evidence
+    evidence: rule.Evidence
     if len(baseline) > 1:
-        evidence = OverSeeds(items.mean(candidate), items.mean(baseline))
+        evidence = rule.OverSeeds(items.mean(candidate), items.mean(baseline))
     elif name in table.single and items.independent and is_binary(np.stack([baseline, candidate])):
-        evidence = Cells.of(candidate[0], baseline[0])
+        evidence = rule.Cells.of(candidate[0], baseline[0])
     else:
-        evidence = OverItems(candidate[0], baseline[0], items)
+        evidence = rule.OverItems(candidate[0], baseline[0], items)
     sides = [[run[name] for run in side if name in run] for side in summaries]
     without = {gap.arm: gap.missing for gap in table.gaps if gap.benchmark == name}
     return _Case(
@@ -302,14 +287,14 @@ def _check_right_or_wrong(name: str, runs: Sequence[Path]) -> None:
 def _judged(cases: Sequence[_Case]) -> list[GatedBenchmark]:
     rooms = [room for case in cases for room in case.rooms]
     gated = [case.limits.is_gated for case in cases for _ in case.tested]
-    judged = judge(rooms, gated)
+    judged = rule.judge(rooms, gated)
     ends = np.cumsum([len(case.tested) for case in cases])
     lines = []
     for case, end in zip(cases, ends, strict=True):
         of = slice(end - len(case.tested), end)
-        status = Status(str(benchmark_status(judged.kept[of], judged.exceeded[of])))
+        status = rule.Status(str(rule.benchmark_status(judged.kept[of], judged.exceeded[of])))
         undecided = None
-        if status is Status.UNDECIDED:
+        if status is rule.Status.UNDECIDED:
             family = sum(gated) if case.limits.is_gated else 1
             undecided = _undecided(case, [not kept for kept in judged.kept[of]], family)
         p = float(np.nanmin(judged.p[of])) if not np.isnan(judged.p[of]).all() else None
@@ -319,16 +304,16 @@ def _judged(cases: Sequence[_Case]) -> list[GatedBenchmark]:
 
 def _line(
     case: _Case,
-    status: Status,
+    status: rule.Status,
     p: float | None,
     undecided: Undecided | None,
 ) -> GatedBenchmark:
     (baseline, candidate), limits = case.means, case.limits
-    low, high = (number(bound) for bound in case.evidence.combined(1, -1).interval(1 - ALPHA))
+    low, high = (number(bound) for bound in case.evidence.combined(1, -1).interval(1 - rule.ALPHA))
     relative, ratio = limits.relative_drop(baseline), Ratio(None, None, None)
     if relative is not None:
-        ratio = relative_change(case.evidence, 1 - limits.sign * relative)
-    tests = {Cells: SCORE, OverItems: CLUSTERED, OverSeeds: WELCH}
+        ratio = rule.relative_change(case.evidence, 1 - limits.sign * relative)
+    tests = {rule.Cells: SCORE, rule.OverItems: CLUSTERED, rule.OverSeeds: WELCH}
     n = len(case.items.clusters)
     return GatedBenchmark(
         benchmark=case.name, status=status, limits=limits, max_relative_drop=relative, items=n,
@@ -356,11 +341,11 @@ def _undecided(case: _Case, is_open: Sequence[bool], family: int) -> Undecided:
             continue
         design = _design(case, limit, float(room.se))
         without_change = limit.allowed + limit.sign * (1 - limit.kept) * baseline
-        unchanged.append(design.needs(Target(without_change, ALPHA, POWER)))
+        unchanged.append(design.needs(Target(without_change, rule.ALPHA, POWER)))
         if room.delta < 0:
-            exceeding.append(design.needs(Target(-float(room.delta), ALPHA / family, POWER)))
+            exceeding.append(design.needs(Target(-float(room.delta), rule.ALPHA / family, POWER)))
         else:
-            keeping.append(design.needs(Target(float(room.delta), ALPHA, POWER)))
+            keeping.append(design.needs(Target(float(room.delta), rule.ALPHA, POWER)))
     measured = _least(exceeding) if exceeding else _most(keeping)
     return Undecided(_most(unchanged), measured)
 
@@ -377,9 +362,9 @@ def _least(needs: Sequence[Needs]) -> Needs:
     return Needs(*(min((n for n in v if n is not None), default=None) for v in every))
 
 
-def _design(case: _Case, limit: Limit, se: float) -> ItemsDesign | SeedsDesign:
+def _design(case: _Case, limit: rule.Limit, se: float) -> ItemsDesign | SeedsDesign:
     n, (baseline, candidate) = len(case.items.clusters), case.scores
-    if isinstance(case.evidence, OverSeeds):
+    if isinstance(case.evidence, rule.OverSeeds):
         sides = [components([y], [case.items]) for y in case.scores]
         of = Components(*(float(np.mean([getattr(s, part) for s in sides]))
                           for part in ("training", "decoding")))  # fmt: skip
@@ -394,7 +379,7 @@ def _design(case: _Case, limit: Limit, se: float) -> ItemsDesign | SeedsDesign:
 
 def _reasons(gated: Sequence[GatedBenchmark]) -> list[str]:
     reasons = []
-    for status in (Status.INFERIOR, Status.UNDECIDED, Status.NON_INFERIOR):
+    for status in (rule.Status.INFERIOR, rule.Status.UNDECIDED, rule.Status.NON_INFERIOR):
         names = [f"{b.benchmark} ({b.limits.tier})" for b in gated if b.status is status]
         if names:
             reasons.append(f"{status}: {', '.join(names)}")

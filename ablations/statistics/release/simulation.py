@@ -13,18 +13,8 @@ import numpy as np
 import scipy
 
 from ablations.statistics.estimates import Array, Estimate, Integers
+from ablations.statistics.release import rule
 from ablations.statistics.release.policy import Limits
-from ablations.statistics.release.rule import (
-    Cells,
-    Decision,
-    Evidence,
-    OverSeeds,
-    Status,
-    benchmark_status,
-    decision,
-    judge,
-    limits_of,
-)
 from ablations.statistics.simulation.calibration import World
 from harness.files.text import counted
 
@@ -109,7 +99,7 @@ def _checkpoints(
         changed = np.maximum(share, loss)
         gained, lost = (changed - loss) / 2, (changed + loss) / 2
         chances = np.stack([accuracy - lost, gained, lost, 1 - accuracy - gained], axis=-1)
-        cells = Cells(*rng.multinomial(n, chances).T)
+        cells = rule.Cells(*rng.multinomial(n, chances).T)
         evidence.append(cells)
         scores.append(np.asarray((cells.both + cells.lost) / n))
     nel = [_nel(cells, limits) for cells in evidence]
@@ -133,7 +123,7 @@ def _methods(
         chance = np.clip(chances[:, None, None, None] + shift, 0, 1)
         right = rng.binomial(counts[:, None, None, None], chance)  # classes, sides, gates, seeds
         a, b = right.sum(0) / counts.sum()
-        evidence.append(OverSeeds(b, a))
+        evidence.append(rule.OverSeeds(b, a))
         scores.append(a.mean(-1))
         nel.append(_nel(_paired(rng, counts[:, None], right[..., 0]), limits))
     return GateRow(
@@ -142,14 +132,14 @@ def _methods(
     )  # fmt: skip
 
 
-def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> Cells:
+def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> rule.Cells:
     """Return the outcomes of two runs with independent answers within a class of items.
 
     ``right`` is classes x sides x gates.
     """
     a, b = right[:, 0], right[:, 1]
     both = rng.hypergeometric(b, counts - b, a)
-    return Cells(
+    return rule.Cells(
         *(
             np.asarray(each.sum(0), dtype=float)
             for each in (both, b - both, a - both, counts - a - b + both)
@@ -157,13 +147,13 @@ def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> Cell
     )
 
 
-def _ours(evidence: Sequence[Evidence], baselines: Sequence[Array], limits: Limits) -> Array:
+def _ours(evidence: Sequence[rule.Evidence], baselines: Sequence[Array], limits: Limits) -> Array:
     """Return the status of every benchmark in every gate, benchmarks x gates.
 
     Whether the relative limit applies varies by gate; elsewhere its room is nan, which Holm's
     method leaves out and which does not prevent a GO.
     """
-    every = limits_of(replace(limits, relative_guard_below=None), 1.0)
+    every = rule.limits_of(replace(limits, relative_guard_below=None), 1.0)
     rooms, counts = [], []
     for one, scores in zip(evidence, baselines, strict=True):
         for limit in every:
@@ -171,17 +161,17 @@ def _ours(evidence: Sequence[Evidence], baselines: Sequence[Array], limits: Limi
             counts.append(np.ones(scores.shape, bool) if limit.allowed else limits.guards(scores))
             se = np.where(counts[-1], room.se, np.nan)
             rooms.append(Estimate(room.delta, se, room.df))
-    judged = judge(rooms, [True] * len(rooms))
+    judged = rule.judge(rooms, [True] * len(rooms))
     kept, step = judged.kept | ~np.array(counts), len(every)
     return np.array(
         [
-            benchmark_status(kept[i : i + step], judged.exceeded[i : i + step])
+            rule.benchmark_status(kept[i : i + step], judged.exceeded[i : i + step])
             for i in range(0, len(rooms), step)
         ]
     )
 
 
-def _nel(cells: Cells, limits: Limits) -> Array:
+def _nel(cells: rule.Cells, limits: Limits) -> Array:
     """Return a benchmark's status in every gate by NeMo Evaluator's `nel gate` rule.
 
     Source: ``nemo_evaluator.engine.gate._apply_thresholds``: the relative limit by the point
@@ -195,10 +185,10 @@ def _nel(cells: Cells, limits: Limits) -> Array:
     inferior = drop - half > limits.max_drop
     if limits.max_relative_drop is not None:
         inferior |= limits.guards(baseline) & (drop > limits.max_relative_drop * baseline)
-    texts = [str(Status.INFERIOR), str(Status.NON_INFERIOR)]
-    return np.select([inferior, drop + half <= limits.max_drop], texts, str(Status.UNDECIDED))
+    texts = [str(rule.Status.INFERIOR), str(rule.Status.NON_INFERIOR)]
+    return np.select([inferior, drop + half <= limits.max_drop], texts, str(rule.Status.UNDECIDED))
 
 
 def _rates(statuses: Array) -> dict[str, float]:
-    verdicts = decision(statuses)
-    return {str(name): float((verdicts == str(name)).mean()) for name in Decision}
+    verdicts = rule.decision(statuses)
+    return {str(name): float((verdicts == str(name)).mean()) for name in rule.Decision}

@@ -43,8 +43,7 @@ def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
 def _check(line: GatedBenchmark) -> None:
     """Check difference, interval, p and status of a benchmark against each other and its limits.
 
-    Raises:
-        ValueError: they contradict each other; it says how.
+    `ValueError` if they contradict each other; it says how.
     """
     name, p = line.benchmark, line.p
     # Means of ones may be a rounding error above 1.

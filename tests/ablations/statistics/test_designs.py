@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
-from ablations.cli.designs import designs_text
+from ablations.cli.ablate import designs_text
 from ablations.statistics import estimates
 from ablations.statistics.analysis import analyse
 from ablations.statistics.contrasts import BASELINE, METHOD, PLACEBOS, Rules
