@@ -68,16 +68,12 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
         Column("benchmark", "Benchmark"),
         Column("n", "Items", "count"),
         Column("strict", "Strict", "score", "Our scorer: the headline"),
-        Column(
-            "strict_interval",
-            f"{level_of(LEVEL)} interval",
-            "bounds",
-            "Of the strict score, over items by cluster",
-        ),
+        Column("strict_interval", f"{level_of(LEVEL)} interval", "bounds",
+               "Of the strict score, over items by cluster"),
         Column("native", "Native", "score", "The wrapped library's own scoring"),
         Column("judged", "Judged", "score", "By the official protocol's judge"),
         Column("invalid", "Invalid", "count", "Unparsable, unscored or failed"),
-    )
+    )  # fmt: skip
     intervals = run_intervals(run.path)
     rows = [
         {**asdict(row), "folder": run.path.name, "invalid": shared.invalid(run, row.benchmark)}
@@ -86,8 +82,8 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
     ]
     mean = {"benchmark": "average", "folder": run.path.name, "strict": average}
     rows.append(mean | _ends(intervals.get(MEAN)))
-    source, last = "{folder}/summary.json", len(rows) - 1
-    table = Table("scores", "Scores, in percent", columns, rows, source, foot=last)
+    table = Table("scores", "Scores, in percent", columns, rows, "{folder}/summary.json",
+                  foot=len(rows) - 1)  # fmt: skip
     parts = shared.parts_table({"strict": run})
     return (table,) if parts is None else (table, parts)
 
@@ -111,11 +107,10 @@ def _items(run: Run) -> Section:
     rows, total = [], 0
     for name in run.rows:
         # Lowest scores first, as readers look for failures; then in the data's order.
-        lowest_first = sorted(
-            answers(run.path, name), key=lambda a: -1.0 if a.value is None else a.value
-        )
-        total += len(lowest_first)
-        rows += [_item(run, name, answer.offset) for answer in lowest_first[:each]]
+        found = answers(run.path, name)
+        found.sort(key=lambda answer: -1.0 if answer.value is None else answer.value)
+        total += len(found)
+        rows += [_item(run, name, answer.offset) for answer in found[:each]]
     text = (
         f"Shown are {len(rows):,} of {total:,} answers, at most {each} per benchmark, the "
         "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."

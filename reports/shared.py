@@ -20,24 +20,21 @@ from reports.read.runs import Run
 from reports.tables import Column, Table
 
 _CELL = re.compile(r"(\d{1,9})/(\d{1,9})")  # matches "8192/50", not "algebra"
-_INVALID = ("unparsable", "unscored", "errors")
-
 COUNTS = (
-    Column(
-        "errors", "Errors", "count", "Infrastructure failures: no score, asked again by a rerun"
-    ),
+    Column("errors", "Errors", "count",
+           "Infrastructure failures: no score, asked again by a rerun"),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
     Column("judged_missing", "Not judged", "count", "Answers still to be judged"),
     Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
     Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
-)
+)  # fmt: skip
 
 
 def invalid(run: Run, benchmark: str) -> int:
     """Return how many answers of a run have no usable prediction or no score."""
     row = run.rows.get(benchmark)
-    return 0 if row is None else sum(getattr(row, name) for name in _INVALID)
+    return 0 if row is None else row.unparsable + row.unscored + row.errors
 
 
 def total(run: Run, name: str) -> int:
@@ -125,17 +122,14 @@ def _counts(items: Mapping[str, int]) -> str:
 
 def _contamination(found: Report | Comparison | ModelsComparison) -> tuple[Block, ...]:
     columns = (
-        Column("name", "Difference"),
-        Column("delta", "Delta", "delta"),
-        Column("low", "Low", "delta"),
-        Column("high", "High", "delta"),
+        Column("name", "Difference"), Column("delta", "Delta", "delta"),
+        Column("low", "Low", "delta"), Column("high", "High", "delta"),
         Column("verdict", "Verdict"),
-    )
-    caption = "Differences with the items that were left out"
+    )  # fmt: skip
     rows = [asdict(line) for line in found.with_all]
-    counts = _counts(found.excluded)
-    text = f"Left out, because the training data hold them (--exclude): {counts}."
-    return text, Table("contamination", caption, columns, rows, "analysis, with_all {name}")
+    text = f"Left out, because the training data hold them (--exclude): {_counts(found.excluded)}."
+    return text, Table("contamination", "Differences with the items that were left out", columns,
+                       rows, "analysis, with_all {name}")  # fmt: skip
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
@@ -266,7 +260,5 @@ def parts_table(by_name: Mapping[str, Run]) -> Table | None:
         Column("part", "Part"),
         *(Column(name, name, "score") for name in by_name),
     )
-    source = "summary.json, {benchmark}, part {part}"
-    return Table(
-        "parts", "Subscores, in percent", columns, list(rows.values()), source, search=True
-    )
+    return Table("parts", "Subscores, in percent", columns, list(rows.values()),
+                 "summary.json, {benchmark}, part {part}", search=True)  # fmt: skip

@@ -130,9 +130,7 @@ def _steps(study: Study) -> tuple[Step, ...]:
     lines = study.report.analysis.contrasts
     if study.design.locates_gain:
         by_kind = {kind: [line for line in lines if line.kind == kind] for kind in GATE}
-        return tuple(
-            _step(_TITLES[kind], of_kind, kind, study) for kind, of_kind in by_kind.items()
-        )
+        return tuple(_step(_TITLES[kind], of, kind, study) for kind, of in by_kind.items())
     by_name = {line.name: line for line in lines}
     return tuple(
         _step(_title_of(step), of_step, step.contrasts[0].kind, study, step.rule != "holm")
@@ -172,8 +170,7 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
     if not terms:
         return ()
     columns = (
-        Column("arm", "Through"),
-        Column("total", "Total", "delta"),
+        Column("arm", "Through"), Column("total", "Total", "delta"),
         Column("objective", "Objective", "delta", "The gain over the arm that reuses the data"),
         Column("data", "Data", "delta", "That arm's gain over the start"),
         Column("share", "Objective's share", "share", "Objective / total; only where the interval "
@@ -186,9 +183,8 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         | {"share_interval_low": term.share_low, "share_interval_high": term.share_high}
         for term in terms
     ]
-    source = "analysis.json, waterfall through {arm}"
-    caption = "Total = objective + data, in points"
-    table = Table("waterfall-table", caption, columns, rows, source)
+    table = Table("waterfall-table", "Total = objective + data, in points", columns, rows,
+                  "analysis.json, waterfall through {arm}")  # fmt: skip
     figure = figures.waterfall(terms, study.report.analysis.contrasts, study.rules.level)
     return (Section("source", "Where the gain comes from", (figure, table)),)
 
@@ -354,11 +350,8 @@ def unnamed(found: Report | Comparison) -> bool:
 
 def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section:
     """Return the section on items gained and lost."""
-    columns = (
-        Column("benchmark", "Benchmark"),
-        Column("gained", "Gained", "count"),
-        Column("lost", "Lost", "count"),
-    )
+    columns = (Column("benchmark", "Benchmark"), Column("gained", "Gained", "count"),
+               Column("lost", "Lost", "count"))  # fmt: skip
     sides = f"{changed.plus} and {changed.minus}"
     rows = [
         {"benchmark": name, "gained": up, "lost": down, "sides": sides}
@@ -378,8 +371,7 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
 def _validity(study: Study, runs: Sequence[Run]) -> Section:
     blocks: list[Block] = []
     probes = {model.name: model.probe for model in study.models if model.probe}
-    parts = shared.parts_table(probes)
-    if parts is not None:
+    if (parts := shared.parts_table(probes)) is not None:
         bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
         if not all(map(asks_both_orders, probes.values())):
             bias = (
@@ -387,8 +379,8 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
                 "letter does not cancel in the score; the parts supports_A and supports_B tell it."
             )
         blocks += [bias, Collapsible("Parts of the probe", (parts,))]
-    spent = _ledger_table([model for model in study.models if model.training is not None])
-    if spent is not None:
+    trained = [model for model in study.models if model.training is not None]
+    if (spent := _ledger_table(trained)) is not None:
         blocks.append(spent)
     blocks += shared.left_out(study.report)
     return shared.validity(runs, blocks)
@@ -402,6 +394,8 @@ def asks_both_orders(probe: Run) -> bool:
 
 def _ledger_table(models: Sequence[Model]) -> Table | None:
     rows = [row for model in models if (row := _ledger_row(model))]
+    if not rows:
+        return None
     own = any(row["norm_own"] is not None for row in rows)
     shown = "Pairs by a loss" if own else "Pairs by SFT, L_CA"
     columns: tuple[Column, ...] = (
@@ -422,8 +416,6 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("seconds", "Training", "seconds"),
         Column("run_seconds", "Evaluation", "seconds"),
     )  # fmt: skip
-    if not rows:
-        return None
     if own:
         columns += (
             Column("norm_own", "Gradient, own loss", "number",
@@ -481,6 +473,4 @@ def _plan_table(study: Study) -> Table:
         "variance": rules.variance,
         "bootstrap": f"{rules.resamples} resamples, seed {rules.seed}",
     }
-    columns = (Column("what", "Plan"), Column("value", "Value"))
-    rows = [{"what": what, "value": str(value)} for what, value in values.items()]
-    return Table("plan", "The plan", columns, rows, "plan.json")
+    return tables.facts("plan", "The plan", "Plan", values, "plan.json")

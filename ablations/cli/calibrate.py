@@ -15,13 +15,7 @@ from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.statistics.release.simulation import GateRow
-    from ablations.statistics.simulation.calibration import (
-        Calibration,
-        DesignRow,
-        InteractionRow,
-        PairRow,
-        StudyRow,
-    )
+    from ablations.statistics.simulation.calibration import Calibration, PairRow, StudyRow
 
 FALSE_POSITIVES, COVERAGE = 0.06, 0.94
 _SETTING = ("seeds", "seed sd", "planted")
@@ -82,18 +76,24 @@ def _text(rates: Calibration) -> str:
 
     names = [verdict.replace("(within the margin)", "(within)") for verdict in VERDICTS]
     tests = ("welch", "pooled", "bootstrap", "items")
-    pairs = [
-        _row(
-            row,
-            f"{100 * row.effect:+.1f}",
-            *(row.verdicts[verdict] for verdict in VERDICTS),
-            row.coverage,
-            *(row.significant[test] for test in tests),
-        )
-        for row in rates.pairs
-    ]
+    pairs = []
+    for row in rates.pairs:
+        verdicts = (row.verdicts[verdict] for verdict in VERDICTS)
+        significant = (row.significant[test] for test in tests)
+        pairs.append(_row(row, f"{100 * row.effect:+.1f}", *verdicts, row.coverage, *significant))
     steps = attrgetter("total", "objective", "placebo", "data_nothing", "data_better")
     studies = [_row(row, row.planted, *steps(row)) for row in rates.studies]
+    interactions = [
+        (str(row.seeds), "all" if row.limit is None else str(row.limit),
+         f"±{100 * row.interaction:g}",
+         *(f"{100 * row.significant[test]:.1f}" for test in ("welch", "bootstrap")))
+        for row in rates.interactions
+    ]  # fmt: skip
+    designs = [
+        (row.design, ", ".join(map(str, row.seeds)), f"{row.correlation:g}",
+         f"{100 * row.false_positives:.1f}", f"{100 * row.power:.1f}", f"{row.stopped:.1f}")
+        for row in rates.designs
+    ]  # fmt: skip
     lines = [
         f"Two arms, {counted(rates.reps, 'study')} per row, {counted(sum(rates.sizes), 'item')} in "
         f"{counted(len(rates.sizes), 'benchmark')}, margin {100 * rates.margin:g} points; in "
@@ -108,12 +108,12 @@ def _text(rates: Calibration) -> str:
         "Arms alike on average that differ on single items: false positives for new items, in "
         "percent",
         "",
-        *_table(_INTERACTION, [_interaction_row(row) for row in rates.interactions]),
+        *_table(_INTERACTION, interactions),
         "",
         f"Designs, for an effect of {DESIGN_EFFECT:g} standard deviations of a seed's score; in "
         "percent",
         "",
-        *_table(_DESIGN, [_design_row(row) for row in rates.designs]),
+        *_table(_DESIGN, designs),
         "",
         f"primary test: at most {100 * rates.false_positives:.1f} % false positives "
         f"(aim {100 * FALSE_POSITIVES:g}), at least {100 * rates.coverage:.1f} % coverage "
@@ -125,18 +125,6 @@ def _text(rates: Calibration) -> str:
 def _row(row: PairRow | StudyRow, planted: str, *rates: float) -> list[str]:
     setting = [str(row.seeds), f"{100 * row.spread:g}", planted]
     return setting + [f"{100 * rate:.1f}" for rate in rates]
-
-
-def _interaction_row(row: InteractionRow) -> list[str]:
-    rates = [f"{100 * row.significant[test]:.1f}" for test in ("welch", "bootstrap")]
-    items = "all" if row.limit is None else str(row.limit)
-    return [str(row.seeds), items, f"±{100 * row.interaction:g}", *rates]
-
-
-def _design_row(row: DesignRow) -> list[str]:
-    seeds = ", ".join(map(str, row.seeds))
-    rates = [f"{100 * rate:.1f}" for rate in (row.false_positives, row.power)]
-    return [row.design, seeds, f"{row.correlation:g}", *rates, f"{row.stopped:.1f}"]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

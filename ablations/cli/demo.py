@@ -63,14 +63,13 @@ def _ablate(ctx: click.Context, suite: str, words: Sequence[str], out: Path, qui
     from benchmarks.micro.prepare import LABEL
 
     name, data = f"{suite}{'-quick' * quick}", f"micro:{_DOMAINS[suite]}"
-    words = [*words, "--pairs", data, "--rl-data", data, "--probe", data]
+    words = ["objective-vs-data", *words, "--pairs", data, "--rl-data", data, "--probe", data]
     words += ["--seeds", "3", "--matching", "steps"]
     words += ["--limit", str(_LIMITS_QUICK[suite] if quick else _LIMITS[suite])]
     words += ["--train-args", _TRAIN_QUICK if quick else _TRAIN]
     words += ["--run-args", _RUN + " --no-native" * quick, "--note", LABEL]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
     words += ["--studies", str(out / "studies"), "--name", name]
-    words = ["objective-vs-data", *words]
     echo(f"$ harness ablate {shlex.join(words)}")
     failed: int = _invoke(ctx, "harness ablate", ablate, words)
     study = out / "studies" / name
@@ -106,10 +105,7 @@ def _print_chance(run: Path, suite: str) -> None:
 
 
 def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
-    """Return a table of a run's accuracies with 95 % intervals, next to chance levels.
-
-    Both are over the items that have a score; the intervals are clustered.
-    """
+    """Return a table of a run's accuracies with clustered 95 % intervals, next to chance levels."""
     header = ("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")
     table = aligned([header, *(_beside_chance(run, name) for name in benchmarks)])
     return "\n".join([*table, "in percent; clusters: groups of items that share a source"])

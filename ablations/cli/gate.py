@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.cli.options import FILE, FOLDER, option
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from ablations.statistics.release.gate import Gate, GatedBenchmark
@@ -49,8 +50,6 @@ def gate(
     to lose more.  INCONCLUSIVE: neither; the table says what would decide it.  Code 2 is for wrong
     usage, broken runs and missing benchmarks.  docs/gate.md explains policy, table and errors.
     """
-    from harness.errors import UsageError
-
     if len(runs) == 2 and not side_a and not side_b:
         side_a, side_b = runs[:1], runs[1:]
     elif runs or not side_a or not side_b:
@@ -118,15 +117,11 @@ def _deciding(found: Gate) -> list[str]:
     from ablations.statistics.design.needs import needs_text
 
     rows = [
-        (
-            line.benchmark,
-            needs_text(line.undecided.if_unchanged, line.items),
-            needs_text(line.undecided.as_measured, line.items),
-            f"{line.available:,}",
-        )
+        (line.benchmark, needs_text(line.undecided.if_unchanged, line.items),
+         needs_text(line.undecided.as_measured, line.items), f"{line.available:,}")
         for line in found.benchmarks
         if line.undecided is not None
-    ]
+    ]  # fmt: skip
     if not rows:
         return []
     heads = ("benchmark", "if nothing changed", "if the change is as measured", "items there are")

@@ -11,6 +11,7 @@ from harness.cli import options
 from harness.cli.options import POINTS, Finite, option
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from ablations.study.sizing import Row, Sizing
@@ -32,8 +33,6 @@ def plan(source: Path, effect: float | None, power: float | None, as_json: bool)
     Items, repeats and seeds are each given with the other two as measured.  docs/gate.md explains
     the table.
     """
-    from harness.errors import UsageError
-
     if effect is not None and not 0 < effect <= 1:
         raise UsageError(f"--effect {100 * effect:g}: it must be above 0 and at most 100 points")
     from ablations.study.sizing import size
@@ -45,18 +44,16 @@ def plan(source: Path, effect: float | None, power: float | None, as_json: bool)
 def _text(found: Sizing) -> str:
     heads = ("benchmark", "items", "repeats", "seeds", "detects", "needs")
     sizes = f"{100 * found.effect:g} points with {100 * found.power:g} % power"
-    return "\n".join(
-        [
-            f"to detect {sizes} at alpha {found.alpha:g} (two-sided), from {found.source}",
-            found.measured,
-            "",
-            *aligned([heads, *map(_row, found.rows)], left=(0, 5)),
-            "",
-            "items, repeats, seeds per arm: as measured; detects: the smallest effect in points "
-            "that these detect; needs: each number alone, with the others as measured",
-            *(f"note: {note}" for note in found.notes),
-        ]
-    )
+    lines = [
+        f"to detect {sizes} at alpha {found.alpha:g} (two-sided), from {found.source}",
+        found.measured,
+        "",
+        *aligned([heads, *map(_row, found.rows)], left=(0, 5)),
+        "",
+        "items, repeats, seeds per arm: as measured; detects: the smallest effect in points "
+        "that these detect; needs: each number alone, with the others as measured",
+    ]
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,9 @@ def selftest(
     folder = Path(tempfile.mkdtemp(prefix="selftest-"))
     longest = LONGEST[gpu] if trial_minutes is None else trial_minutes
     checks, found = doctor(), []
-    for finding in findings(chosen, gpus, folder, (60 * longest, 60 * minutes), _say):
-        _say(f"{finding.part} {finding.trial}: {finding.status}, {finding.seconds:.0f} s")
+    say = partial(echo, err=True)
+    for finding in findings(chosen, gpus, folder, (60 * longest, 60 * minutes), say):
+        say(f"{finding.part} {finding.trial}: {finding.status}, {finding.seconds:.0f} s")
         found.append(finding)
     failed = sum(finding.status == "failed" for finding in found)
     if not failed:
@@ -80,10 +82,6 @@ def selftest(
             f"nothing was tried, every trial was skipped; the first: {found[0].reason}"
         )
     return int(failed > 0)
-
-
-def _say(line: str) -> None:
-    echo(line, err=True)
 
 
 def text(document: dict[str, Any], found: Sequence[Finding]) -> str:

@@ -63,11 +63,14 @@ def _check_intervals(name: str, line: Judged, rules: Rules, items: int) -> None:
             raise ValueError(f"an interval of {name} is not whole")
         return
     center, half = (low + high) / 2, (high - low) / 2
+    right, ps = line.delta, []
     if line.test == MCNEMAR:
         test = _mcnemar(name, line.delta, half, rules.level, items)
         right, ps = float(test.adjusted.delta), [test.p]
-    else:
-        right, ps = line.delta, _ps(abs(line.delta), half, rules.alpha)
+    elif half > 0:  # the p of a t test with this interval lies between those of 1 and infinite df
+        t = scipy.stats.t
+        at = [abs(right) / half * t.isf(rules.alpha / 2, df) for df in (1, np.inf)]
+        ps = [2 * float(t.sf(x, df)) for x, df in zip(at, (1, np.inf), strict=True)]
     inner = [low if line.tost_low is None else line.tost_low,
              high if line.tost_high is None else line.tost_high]  # fmt: skip
     bounds = [low, *inner, high]
@@ -75,17 +78,6 @@ def _check_intervals(name: str, line: Judged, rules: Rules, items: int) -> None:
         raise ValueError(f"an interval of {name} is not that of its difference")
     if p is not None and not (min(ps) <= p <= max(ps) or any(close(p, each) for each in ps)):
         raise ValueError(f"p {p:.3g} of {name} does not fit its interval")
-
-
-def _ps(delta: float, half: float, alpha: float) -> list[float]:
-    """Return the p of a t test with this interval, for 1 and for infinitely many df.
-
-    Others lie between them.
-    """
-    if half <= 0:
-        return []
-    t = scipy.stats.t
-    return [2 * float(t.sf(delta / half * t.isf(alpha / 2, df), df)) for df in (1, np.inf)]
 
 
 def _mcnemar(name: str, delta: float, half: float, level: float, items: int) -> McNemar:

@@ -30,7 +30,6 @@ from ablations.statistics.text.verdict import sentence
 
 CLUSTERED, MCNEMAR, WELCH = "clustered t", "McNemar", "Welch t"
 TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
-ONE_SAMPLE = "one-sample t"
 Scores = Mapping[str, Mapping[str, Array]]
 
 
@@ -111,11 +110,10 @@ def sentence_of(
 ) -> str:
     """Return the verdict of an analysis; ``macro`` are averages per seed, by arm."""
     if not lines:
-        listed = ", ".join(macro)
         needs = "its contrasts need others"
         if design.locates_gain:
             needs = f"total needs {design.method} and {design.baseline}"
-        return f"No verdict: {listed} alone make no contrast; {needs}."
+        return f"No verdict: {', '.join(macro)} alone make no contrast; {needs}."
     several = [arm for arm, y in macro.items() if y.size > 1 or arm == design.start]
     if rules.inference == "seeds" and not design.contrasts(several):
         return f"No verdict: {ONE_SEED}."
@@ -144,14 +142,17 @@ def number(value: Array | float) -> float | None:
 
 def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     contrast, primary, rules = judgement.contrast, judgement.estimate, data.rules
+    start = data.design.start
+    # The model before training, measured once.
+    fixed = contrast.minus == start and data.macro[contrast.minus].size == 1
     variance = rules.variance_of(contrast.name)
     alternative: Variance = "pooled" if variance == "welch" else "welch"
-    other = estimate(data.macro, contrast, alternative, data.design.start)
+    other = estimate(data.macro, contrast, alternative, start)
     alt_low, alt_high = map(number, other.interval(rules.level))
     boot_low, boot_high = resampled.interval(contrast.weights, rules.level)
     by_benchmark: tuple[BenchmarkLine, ...] = ()
     if contrast.kind not in ("start", "control"):
-        by_benchmark = benchmark_lines(data.by_seed, data.items, contrast, rules, data.design.start)
+        by_benchmark = benchmark_lines(data.by_seed, data.items, contrast, rules, start)
     tested = bool(judgement.tested)
     if not tested:
         by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
@@ -161,7 +162,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         p_holm=number(judgement.p) if tested and data.has_holm(contrast) else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        test=ONE_SAMPLE if _is_fixed(contrast, data) and variance != "pooled" else TESTS[variance],
+        test="one-sample t" if fixed and variance != "pooled" else TESTS[variance],
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
         mde=detectable(primary, rules),
         alt_variance_low=alt_low,
@@ -169,12 +170,6 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         boot_low=boot_low,
         boot_high=boot_high,
     )
-
-
-def _is_fixed(contrast: Contrast, data: _Data) -> bool:
-    """Whether the contrast is against the model before training, measured once."""
-    start = data.design.start
-    return start is not None and contrast.minus == start and data.macro[start].size == 1
 
 
 def _estimated(
@@ -372,13 +367,11 @@ def _arm(arm: str, data: _Data) -> ArmLine:
     macro = data.macro[arm]
     values = {name: arms[arm] for name, arms in data.scores.items()}
     mean = mean_interval(values, data.items, data.rules.level)
-    training_sd = decoding_sd = None
+    sds: tuple[float | None, float | None] = (None, None)
     if macro.size > 1:
         split = estimates.components(list(values.values()), [data.items[n] for n in values])
-        training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
-    return ArmLine(
-        arm, macro.size, float(macro.mean()), training_sd, decoding_sd, mean.low, mean.high
-    )
+        sds = split.training**0.5, split.decoding**0.5
+    return ArmLine(arm, macro.size, float(macro.mean()), *sds, mean.low, mean.high)
 
 
 def waterfall(

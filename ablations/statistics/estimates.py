@@ -154,9 +154,7 @@ def passes(verdicts: Verdicts, regression: bool) -> Booleans:
 
 
 def combination(
-    arms: Sequence[Array],
-    weights: Sequence[float],
-    one_variance: tuple[Array, int] | None = None,
+    arms: Sequence[Array], weights: Sequence[float], one_variance: tuple[Array, int] | None = None
 ) -> Estimate:
     """Return a weighted sum of the arms' means over seeds (last axis), e.g. a trend.
 
@@ -279,8 +277,7 @@ def fieller(
 
     ``variances``: of x (the numerator), of y, and their covariance.
     """
-    value = numerator / denominator
-    var_x, var_y, covariance = variances
+    value, (var_x, var_y, covariance) = numerator / denominator, variances
     t2 = float(scipy.stats.t.ppf((1 + level) / 2, df)) ** 2
     # a r^2 - 2 b r + c <= 0; an interval only if the denominator is clearly not 0 (a > 0).
     a = denominator**2 - t2 * var_y
@@ -326,8 +323,7 @@ class Items:
     def grouping(self) -> scipy.sparse.csr_matrix:
         """Return the clusters x items matrix that sums over clusters, clusters in sorted order."""
         codes = np.unique(self.clusters, return_inverse=True)[1]
-        n = len(codes)
-        return scipy.sparse.csr_matrix((np.ones(n), (codes, np.arange(n))))
+        return scipy.sparse.csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))))
 
     @property
     def profile(self) -> Profile:
@@ -417,10 +413,9 @@ def components(scores: Sequence[Array], items: Sequence[Items]) -> Components:
 
     ``scores`` has seeds x items per benchmark, at least two seeds.
     """
-    pairs = list(zip(scores, items, strict=True))
-    macro = np.mean([kinds.mean(y) for y, kinds in pairs], axis=0)
+    macro = np.mean([kinds.mean(y) for y, kinds in zip(scores, items, strict=True)], axis=0)
     decoding = 0.0
-    for y, kinds in pairs:
+    for y, kinds in zip(scores, items, strict=True):
         by_cluster = np.asarray((kinds.grouping() @ (y * kinds.weights).T).T)
         decoding += float(by_cluster.var(0, ddof=1).sum()) / len(scores) ** 2
     return Components(max(float(macro.var(ddof=1)) - decoding, 0.0), decoding)

@@ -73,9 +73,9 @@ def mean_interval(
 
 
 def _over_seeds(by_seed: Array, level: float) -> ScoreInterval:
-    n = len(by_seed)
+    n, mean = len(by_seed), np.asarray(by_seed.mean())
     se = np.asarray(by_seed.std(ddof=1) / np.sqrt(n))
-    return _cut(Estimate(np.asarray(by_seed.mean()), se, np.asarray(float(n - 1))), level)
+    return _cut(Estimate(mean, se, np.asarray(float(n - 1))), level)
 
 
 def _cut(estimate: Estimate, level: float) -> ScoreInterval:

@@ -23,11 +23,10 @@ from harness.reading import Run
 from harness.records import Sample
 from harness.runs.store import read_samples
 from harness.runs.summary import BenchmarkSummary, current_values
-from reports.export.source import Source, data_name, repository, scorer_of
+from reports.export.source import METRICS, Source, data_name, repository, scorer_of
 
 SCHEMA = "0.3.0"
 LIBRARY = "contextrl-harness"
-METRICS = ("strict", "native", "judged")
 Value = float | None
 
 
@@ -43,12 +42,12 @@ def _export(run: Run, folder: Path) -> tuple[Path, Path]:
     if not any(row.strict is not None for row in run.summaries.values()):
         raise UsageError(f"eee: {run.path} has no scores yet")
     model_id = _model_id(run.model)
-    ended, started = _times(run)
+    calls = run.manifest["invocations"] or [{}]
+    started = _epoch(calls[0].get("started"))
+    ended = _epoch(calls[-1].get("ended") or calls[-1].get("started"))
     evaluation_id = f"{run.manifest['suite']}/{model_id}/{ended}"
-    shared = {
-        "schema_version": SCHEMA, "evaluation_id": evaluation_id, "model_id": model_id,
-    }  # fmt: skip
-    lines = [json.dumps(line) + "\n" for line in _instances(run, shared)]
+    ids = {"schema_version": SCHEMA, "evaluation_id": evaluation_id, "model_id": model_id}
+    lines = [json.dumps(line) + "\n" for line in _instances(run, ids)]
     text = "".join(lines)
     digest = hashlib.sha256(text.encode()).digest()
     name = str(uuid.UUID(bytes=digest[:16], version=4))
@@ -92,12 +91,6 @@ def _model_id(name: str) -> str:
 def _portable(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".- ")
     return plain if plain not in ("", "data") else f"model-{plain}".strip("-")
-
-
-def _times(run: Run) -> tuple[str, str]:
-    calls = run.manifest["invocations"] or [{}]
-    began, ended = calls[0].get("started"), calls[-1].get("ended") or calls[-1].get("started")
-    return _epoch(ended), _epoch(began)
 
 
 def _epoch(time: str | None) -> str:
@@ -182,25 +175,23 @@ def _generation(run: Run, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _instances(run: Run, shared: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _instances(run: Run, ids: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a line per scored answer and metric; others are counted in the record."""
     for row in run.summaries.values():
         samples = read_samples(run.path, row.benchmark)
         native, judged = current_values(run.path, row, samples)
         for key, sample in samples.items():
-            values = {
-                "strict": sample.score.value, "native": native.get(key), "judged": judged.get(key)
-            }  # fmt: skip
-            for metric, value in values.items():
-                # Without a benchmark score of this metric, there is no record for the line to refer
-                # to.
+            values = (sample.score.value, native.get(key), judged.get(key))
+            for metric, value in zip(METRICS, values, strict=True):
+                # Without a benchmark's score of this metric there is no record to refer to.
                 if value is not None and getattr(row, metric) is not None:
-                    yield {**shared, **_instance(row.benchmark, metric, sample, value)}
+                    yield {**ids, **_instance(row.benchmark, metric, sample, value)}
 
 
 def _instance(benchmark: str, metric: str, sample: Sample, value: float) -> dict[str, Any]:
     asked = "\n\n".join(sample.prompt)
     reference = _reference(sample.target)
+    reason = sample.response and sample.response.finish_reason
     return {
         "evaluation_name": benchmark,
         "evaluation_result_id": f"{benchmark}/{metric}",
@@ -215,13 +206,9 @@ def _instance(benchmark: str, metric: str, sample: Sample, value: float) -> dict
             "cluster": sample.cluster,
             "parts": json.dumps(sample.parts),
             "status": sample.score.status,
-            **({"stop_reason": reason} if (reason := _stop_reason(sample)) else {}),
+            **({"stop_reason": reason} if reason else {}),
         },
     }
-
-
-def _stop_reason(sample: Sample) -> str | None:
-    return None if sample.response is None else sample.response.finish_reason
 
 
 def _reference(target: Any) -> list[str]:
@@ -234,15 +221,13 @@ def _attribution(sample: Sample) -> list[dict[str, Any]]:
     if sample.score.prediction is None:
         return []
     episode = sample.response is not None and sample.response.trajectory is not None
-    return [
-        {
-            "turn_idx": 0,
-            "source": "messages[turn_idx].content" if episode else "output.raw",
-            "extracted_value": sample.score.prediction,
-            "extraction_method": sample.score.why or "contextrl-harness",
-            "is_terminal": True,
-        }
-    ]
+    return [{
+        "turn_idx": 0,
+        "source": "messages[turn_idx].content" if episode else "output.raw",
+        "extracted_value": sample.score.prediction,
+        "extraction_method": sample.score.why or LIBRARY,
+        "is_terminal": True,
+    }]  # fmt: skip
 
 
 def _answer(sample: Sample) -> dict[str, Any]:
@@ -250,11 +235,11 @@ def _answer(sample: Sample) -> dict[str, Any]:
     response = sample.response
     if response is None:
         return {"interaction_type": "single_turn", "output": {"raw": []}, "messages": None}
-    tokens = (response.prompt_tokens, response.completion_tokens)
+    read, written = response.prompt_tokens, response.completion_tokens
     measured: dict[str, Any] = {"performance": {"latency_ms": 1000 * response.seconds}}
-    if None not in tokens:
-        spent = dict(zip(("input_tokens", "output_tokens"), tokens, strict=True))
-        measured["token_usage"] = {**spent, "total_tokens": sum(filter(None, tokens))}
+    if read is not None and written is not None:
+        spent = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+        measured["token_usage"] = spent
     if response.trajectory is None:
         output: dict[str, Any] = {"raw": [response.text]}
         if response.reasoning is not None:

@@ -9,11 +9,7 @@ from harness.files.atomic import write_text
 from harness.install.extras import need
 from harness.reading import Run
 from harness.runs.summary import BenchmarkSummary
-from reports.export.source import Source, data_name, repository, scorer_of
-
-FILE = "model-index.yaml"
-TASK = "image-text-to-text"
-KINDS = ("strict", "native", "judged")
+from reports.export.source import METRICS, Source, data_name, repository, scorer_of
 
 
 def model_index(source: Source, folder: Path) -> list[Path]:
@@ -30,29 +26,29 @@ def model_index(source: Source, folder: Path) -> list[Path]:
             f"model-index: the runs are of different models ({', '.join(sorted(models))}): "
             "a card is of one"
         )
-    results = [
-        data.EvalResult(**fields)
-        for run in runs
-        for row in run.summaries.values()
-        for fields in _results(run, row)
-    ]
+    rows = [(run, row) for run in runs for row in run.summaries.values()]
+    results = [data.EvalResult(**fields) for each in rows for fields in _results(*each)]
     if not results:
         raise UsageError(f"model-index: {source.name} has no scores yet")
-    index = data.eval_results_to_model_index(min(models), results)
-    return [_written(folder / FILE, index)]
+    import yaml
+
+    index = {"model-index": data.eval_results_to_model_index(min(models), results)}
+    path = folder / "model-index.yaml"
+    write_text(path, yaml.safe_dump(index, sort_keys=False, allow_unicode=True))
+    return [path]
 
 
 def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
     data = repository(row)
     revision = run.manifest["benchmarks"].get(row.benchmark, {}).get("data_revision")
     fields = {
-        "task_type": TASK,
+        "task_type": "image-text-to-text",
         "dataset_type": data or row.benchmark,
         "dataset_name": data_name(run, row),
         "dataset_revision": str(revision) if data and revision else None,
         "metric_args": {"items": row.n},
     }
-    named = {f"accuracy ({scorer_of(run, row, kind)})": getattr(row, kind) for kind in KINDS}
+    named = {f"accuracy ({scorer_of(run, row, kind)})": getattr(row, kind) for kind in METRICS}
     strict = scorer_of(run, row, "strict")
     named |= {f"accuracy ({part}, {strict})": value for part, value in row.parts.items()}
     return [
@@ -60,11 +56,3 @@ def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
         for name, value in named.items()
         if value is not None
     ]
-
-
-def _written(path: Path, index: object) -> Path:
-    import yaml
-
-    text = yaml.safe_dump({"model-index": index}, sort_keys=False, allow_unicode=True)
-    write_text(path, text)
-    return path

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+METRICS = ("strict", "native", "judged")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A named source to export; ``differences`` is None if nothing is compared.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 from typing import Any
@@ -54,7 +54,7 @@ def entry(place: Place, sides: Sides) -> dict[str, Any]:
         | {
             "verdicts": [verdict(side) for side in sides],
             "predictions": [_brief(", ".join(_predictions(side))) for side in sides],
-            "statuses": list(dict.fromkeys(word for side in sides for word in _statuses(side))),
+            "statuses": list(dict.fromkeys(_statuses(chain.from_iterable(sides)))),
             "differs": list(disagreements(sides)),
         }
     )
@@ -68,12 +68,10 @@ def _brief(text: str) -> str:
 
 def _mean(side: Sequence[ShownAnswer]) -> tuple[str, float | None]:
     """Return a run's mean score on an item, and its kind: native if there is no strict one."""
-    for kind, scores in (
-        ("strict", [answer.sample.score for answer in side]),
-        ("native", [answer.native for answer in side if answer.native]),
-    ):
-        values = [score.value for score in scores if score.value is not None]
-        if values:
+    strict = [answer.sample.score.value for answer in side]
+    native = [answer.native.value for answer in side if answer.native]
+    for kind, scores in (("strict", strict), ("native", native)):
+        if values := [value for value in scores if value is not None]:
             return kind, fmean(values)
     return "", None
 
@@ -94,8 +92,8 @@ def _predictions(side: Sequence[ShownAnswer]) -> list[str]:
     return list(dict.fromkeys(each for each in predictions if each is not None))
 
 
-def _statuses(side: Sequence[ShownAnswer]) -> Iterator[str]:
-    for answer in side:
+def _statuses(answers: Iterable[ShownAnswer]) -> Iterator[str]:
+    for answer in answers:
         yield answer.sample.score.status
         if answer.sample.response is not None and answer.sample.response.truncated:
             yield "truncated"
@@ -144,12 +142,10 @@ def item(view: View, place: Place, sides: Sides) -> dict[str, Any]:
     prompts = [side[0].sample.prompt if side else () for side in sides]
     other = prompts[1] if len(prompts) == 2 and all(prompts) and prompts[0] != prompts[1] else ()
     sample = first.sample
+    cluster = f"cluster {sample.cluster}" + "".join(f", {part}" for part in sample.parts)
     full: dict[str, Any] = shown_text(
         {
-            "about": [
-                *([first.note] if first.note else []),
-                f"cluster {sample.cluster}" + "".join(f", {part}" for part in sample.parts),
-            ],
+            "about": [*filter(None, [first.note]), cluster],
             "prompt": [{"role": "", "parts": [{"text": text}]} for text in sample.prompt],
             "other_prompt": list(other),
             "target": target(sample.target),

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,7 +93,8 @@ def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -
     chunks: list[str] = []
     try:
         with progress(view.places) as places:
-            for chunk in _batches(places):
+            left = iter(places)
+            while chunk := list(islice(left, CHUNK)):
                 made = [_whole(view, place, prompts, beside) for place in chunk]
                 entries += [each for each, _ in made]
                 chunks.append(packed([each for _, each in made]))
@@ -101,17 +103,6 @@ def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -
         write_text(path, render(view, entries, chunks, notes))
     except OSError as error:
         raise UsageError(f"cannot write {error.filename or path}: {error.strerror}") from error
-
-
-def _batches(places: Iterable[Place]) -> Iterable[list[Place]]:
-    batch: list[Place] = []
-    for place in places:
-        batch.append(place)
-        if len(batch) == CHUNK:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _whole(

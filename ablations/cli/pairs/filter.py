@@ -38,11 +38,12 @@ def filter_(source: str, **given: Any) -> int:
     SOURCE is as for 'harness pairs check'.  The result suits this model only.
     """
     from ablations.pairs.build import open_build
-    from ablations.pairs.filter import Asking, filter_pairs, plan_of
+    from ablations.pairs.filter import Asking, Settings, filter_pairs, plan_of
     from harness.backends import open_model
 
     values = SimpleNamespace(**given)
-    settings = _difficulty(values)
+    asked = (values.by, values.tries, *values.keep, values.temperature, values.max_tokens)
+    settings = Settings(*asked)
     pairs, content = _opened(source, values)
     identity, spec = built.spec(given, values.out)
     plan = plan_of(content, identity.fingerprint, settings, values.seed)
@@ -52,21 +53,13 @@ def filter_(source: str, **given: Any) -> int:
     return built.shown(manifest, values.out, as_json=values.as_json)
 
 
-def _difficulty(values: SimpleNamespace) -> Any:
-    from ablations.pairs.filter import Settings
-
-    low, high = values.keep
-    return Settings(values.by, values.tries, low, high, values.temperature, values.max_tokens)
-
-
 def _opened(source: str, values: SimpleNamespace) -> tuple[Any, str]:
     """Return the pairs of a source, and what identifies them."""
     from benchmarks.pair_sources import content_of, open_pairs
     from harness.files.hashing import file_hash, json_hash
 
-    columns, root, template = (
-        options.columns_of(values.mapped), values.image_root, values.pair_template,
-    )  # fmt: skip
+    columns, root = options.columns_of(values.mapped), values.image_root
+    template = values.pair_template
     pairs = open_pairs(source, columns=columns, image_root=root, template=template)
     if values.limit is not None:
         pairs = pairs[: values.limit]

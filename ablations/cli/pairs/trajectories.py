@@ -69,15 +69,6 @@ def _settings(values: SimpleNamespace) -> Any:
     high = high if values.duplicate is None else values.duplicate
     if low >= high:
         raise UsageError(f"--related {low} must be below --duplicate {high}")
-    return Settings(
-        same=values.same,
-        measure=values.measure,
-        related=low,
-        duplicate=high,
-        resolved=values.resolved,
-        both_directions=values.both_directions,
-        keep_issue=values.keep_issue,
-        task_patch=values.task_patch,
-        limit=values.limit,
-        judge_model=values.judge_model,
-    )
+    names = """same measure resolved both_directions keep_issue task_patch limit judge_model"""
+    named = {name: getattr(values, name) for name in names.split()}
+    return Settings(related=low, duplicate=high, **named)

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ablations.statistics import estimates
-from ablations.statistics.analysis import (
-    ItemsTest,
-    items_lines,
-    items_mean,
-    number,
-    verdict_on,
-)
+from ablations.statistics.analysis import ItemsTest, items_lines, items_mean, number, verdict_on
 from ablations.statistics.comparison import sides
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Array

@@ -23,14 +23,7 @@ from ablations.statistics.estimates import (
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
-from ablations.statistics.scores import (
-    Gap,
-    ScoreTable,
-    gap_notes,
-    overlap_notes,
-    read,
-    side_notes,
-)
+from ablations.statistics.scores import Gap, ScoreTable, gap_notes, overlap_notes, read, side_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.simulation.bootstrap import hierarchical
 from ablations.statistics.simulation.calibration import bootstrap_errors

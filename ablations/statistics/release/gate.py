@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,13 +11,7 @@ import numpy as np
 
 from ablations.statistics.analysis import CLUSTERED, WELCH, number
 from ablations.statistics.comparison.sides import CHECKPOINTS, A, B, methods, read_sides
-from ablations.statistics.design.needs import (
-    ItemsDesign,
-    Needs,
-    SeedsDesign,
-    Target,
-    sampling_part,
-)
+from ablations.statistics.design.needs import ItemsDesign, Needs, SeedsDesign, Target, sampling_part
 from ablations.statistics.estimates import (
     Array,
     Components,
@@ -165,13 +159,18 @@ def gate(
     _check(table, policy, max_errors)
     cases = _cases(table, policy, (baseline, candidate))
     lines = _judged(cases)
+    skipped = [
+        f"{name}: not judged, its metric {policy.of(name).metric!r} is not one of ours"
+        for name in table.scores
+        if not policy.of(name).is_supported
+    ]
     return Gate(
         *verdict_of(lines),
         heading_of([len(baseline), len(candidate)]),
         rule.ALPHA,
         POWER,
         tuple(lines),
-        (*table.notes, *_skipped(table, policy), *_guard_notes(cases)),
+        (*table.notes, *skipped, *_guard_notes(cases)),
         {"baseline": _named(baseline), "candidate": _named(candidate)},
         table.excluded,
         gate(baseline, candidate, policy, max_errors).verdict if exclude else None,
@@ -204,20 +203,13 @@ def _cases(table: ScoreTable, policy: Policy, sides: Sequence[Sequence[Path]]) -
     return cases
 
 
-def _skipped(table: ScoreTable, policy: Policy) -> list[str]:
-    return [
-        f"{name}: not judged, its metric {policy.of(name).metric!r} is not one of ours"
-        for name in table.scores
-        if not policy.of(name).is_supported
-    ]
-
-
 def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
     absent = {gap.benchmark: CALLED[gap.arm] for gap in table.gaps if not gap.answers}
+    asked = {gap.benchmark for gap in table.gaps if gap.answers}
     lacking = [
         f"{name} (the {absent[name]} lacks it)" if name in absent else name
         for name in sorted(policy.required)
-        if name not in table.scores and (name in absent or not _asked(table, name))
+        if name not in table.scores and (name in absent or name not in asked)
     ]
     if lacking:
         raise UsageError(
@@ -234,10 +226,6 @@ def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
         raise UsageError(
             f"the policy gates none of {', '.join(table.scores)}: all of them are advisory"
         )
-
-
-def _asked(table: ScoreTable, name: str) -> bool:
-    return any(gap.benchmark == name and gap.answers for gap in table.gaps)
 
 
 def _case(
@@ -303,10 +291,7 @@ def _judged(cases: Sequence[_Case]) -> list[GatedBenchmark]:
 
 
 def _line(
-    case: _Case,
-    status: rule.Status,
-    p: float | None,
-    undecided: Undecided | None,
+    case: _Case, status: rule.Status, p: float | None, undecided: Undecided | None
 ) -> GatedBenchmark:
     (baseline, candidate), limits = case.means, case.limits
     low, high = (number(bound) for bound in case.evidence.combined(1, -1).interval(1 - rule.ALPHA))
@@ -352,13 +337,13 @@ def _undecided(case: _Case, is_open: Sequence[bool], family: int) -> Undecided:
 
 def _most(needs: Sequence[Needs]) -> Needs:
     """Return what all limits need: the maximum, None if one cannot be met."""
-    every = [[asdict(need)[name] for need in needs] for name in ("items", "repeats", "seeds")]
-    return Needs(*(None if not v or None in v else max(v) for v in every))
+    every = zip(*map(astuple, needs), strict=True)
+    return Needs(*(None if None in numbers else max(numbers) for numbers in every))
 
 
 def _least(needs: Sequence[Needs]) -> Needs:
     """Return what the least demanding limit needs."""
-    every = [[asdict(need)[name] for need in needs] for name in ("items", "repeats", "seeds")]
+    every = zip(*map(astuple, needs), strict=True)
     return Needs(*(min((n for n in v if n is not None), default=None) for v in every))
 
 
@@ -369,11 +354,9 @@ def _design(case: _Case, limit: rule.Limit, se: float) -> ItemsDesign | SeedsDes
         of = Components(*(float(np.mean([getattr(s, part) for s in sides]))
                           for part in ("training", "decoding")))  # fmt: skip
         return SeedsDesign(of, min(map(len, case.scores)), n, case.repeats, case.sampled)
-    sampling = None
+    sampling, weights = None, case.items.weights
     if case.sampled:
-        sampling = sampling_part(
-            candidate[0], baseline[0], case.items.weights, case.repeats, limit.kept
-        )
+        sampling = sampling_part(candidate[0], baseline[0], weights, case.repeats, limit.kept)
     return ItemsDesign(se, n, case.repeats, sampling)
 
 

@@ -125,10 +125,8 @@ def _converted(name: str, value: Any, where: str) -> Any:
     try:
         return msgspec.convert(value, _TYPES[name], strict=False)  # YAML reads 1e-2 as text
     except msgspec.ValidationError as error:
-        allowed = "a share between 0 and 1 (0.01 is one point)"
-        if _TYPES[name] is str:
-            allowed = "text"
-        elif _TYPES[name] is not _Share:
+        allowed = "text" if name == "metric" else "a share between 0 and 1 (0.01 is one point)"
+        if name in ("tier", "direction"):
             allowed = f"one of {', '.join(get_args(_TYPES[name]))}"
         raise UsageError(f"{where}: {name} must be {allowed}") from error
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -77,10 +78,8 @@ class Cells:
     @classmethod
     def of(cls, candidate: Array, baseline: Array) -> Cells:
         """Count answers of 0 and 1 on the last axis."""
-        cells = [(1, 1), (1, 0), (0, 1), (0, 0)]
-        return cls(
-            *(np.asarray(((candidate == c) & (baseline == b)).sum(-1, float)) for c, b in cells)
-        )
+        cells = [(candidate == c) & (baseline == b) for c, b in product((1, 0), repeat=2)]
+        return cls(*(np.asarray(cell.sum(-1, float)) for cell in cells))
 
     def combined(self, candidate: float, baseline: float) -> Estimate:
         """Return the mean of the combination over items, and its normal standard error."""
@@ -200,13 +199,8 @@ def relative_change(evidence: Evidence, kept: float, level: float = 1 - ALPHA) -
     difference, tested = evidence.combined(1, -1), evidence.combined(1, -kept)
     variances = (float(candidate.se) ** 2, float(baseline.se) ** 2)
     shared = (sum(variances) - float(difference.se) ** 2) / 2
-    ratio = estimates.fieller(
-        float(candidate.delta),
-        float(baseline.delta),
-        (*variances, shared),
-        float(tested.df),
-        level,
-    )
+    means, df = (float(candidate.delta), float(baseline.delta)), float(tested.df)
+    ratio = estimates.fieller(*means, (*variances, shared), df, level)
     return Ratio(*(None if r is None else r - 1 for r in (ratio.value, ratio.low, ratio.high)))
 
 

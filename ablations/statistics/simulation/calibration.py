@@ -234,17 +234,8 @@ def calibrate(
         for seeds, limit, interaction in product(SEEDS, LIMITS, INTERACTIONS)
     )
     note("arms that differ on single items: done")
-    return Calibration(
-        reps,
-        seed,
-        RULES.margin,
-        RULES.alpha,
-        tuple(sizes),
-        tuple(pairs),
-        tuple(studies),
-        interactions,
-        designs(reps, seed),
-    )
+    settings = (reps, seed, RULES.margin, RULES.alpha, tuple(sizes))
+    return Calibration(*settings, tuple(pairs), tuple(studies), interactions, designs(reps, seed))
 
 
 def designs(reps: int, seed: int) -> tuple[DesignRow, ...]:
@@ -261,12 +252,7 @@ def designs(reps: int, seed: int) -> tuple[DesignRow, ...]:
 
 
 def _design(
-    name: str,
-    seeds: tuple[int, ...],
-    at: Sequence[float],
-    correlation: float,
-    reps: int,
-    seed: int,
+    name: str, seeds: tuple[int, ...], at: Sequence[float], correlation: float, reps: int, seed: int
 ) -> DesignRow:
     rng = np.random.default_rng([seed, 3, *seeds, round(100 * correlation)])
     shared = rng.normal(0, correlation**0.5, (reps, seeds[-1]))
@@ -282,15 +268,11 @@ def _interaction(
     world = World.of([min(size, limit or size) for size in sizes])
     rng = np.random.default_rng([seed, 2, shape[1], limit or 0, round(1000 * interaction)])
     b, a = (world.macro(rng, shape, 0.0, INTERACTION_SPREAD, interaction) for _ in range(2))
+    shared = world.interaction_variance(interaction)
+    within = world.decoding_variance - shared
     significant = {
         "welch": estimates.welch(b, a).p < RULES.alpha,
-        "bootstrap": _bootstrap_rejects(
-            b,
-            a,
-            world.decoding_variance - world.interaction_variance(interaction),
-            rng,
-            between=2 * world.interaction_variance(interaction),
-        ),
+        "bootstrap": _bootstrap_rejects(b, a, within, rng, between=2 * shared),
     }
     rates = {name: float(cases.mean()) for name, cases in significant.items()}
     return InteractionRow(shape[1], limit, interaction, rates)
@@ -334,12 +316,11 @@ def _bootstrap_rejects(
     n = a.shape[1]
     draws_b, draws_a = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for _ in range(2))
     se = np.sqrt(between + variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
-    below = np.concatenate(
-        [
-            scipy.stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
-            for part_b, part_a in zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)
-        ]
-    )
+    parts = zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)  # limits the memory
+    below = np.concatenate([
+        scipy.stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
+        for part_b, part_a in parts
+    ])  # fmt: skip
     return np.asarray((below < RULES.alpha / 2) | (below > 1 - RULES.alpha / 2))
 
 
@@ -357,16 +338,9 @@ def _study(
         return float(over.reduce(step).mean())
 
     better = [verdict for verdict in VERDICTS if verdict.is_better]
-    return StudyRow(
-        shape[1],
-        spread,
-        planted,
-        total=rate("total", better),
-        objective=rate("objective", better),
-        placebo=rate("placebo", better),
-        data_nothing=rate("data", NO_GAIN),
-        data_better=rate("data", [Verdict.BETTER], over=np.logical_or),
-    )
+    total, objective, placebo = (rate(kind, better) for kind in ("total", "objective", "placebo"))
+    nothing, some = rate("data", NO_GAIN), rate("data", [Verdict.BETTER], over=np.logical_or)
+    return StudyRow(shape[1], spread, planted, total, objective, placebo, nothing, some)
 
 
 def bootstrap_errors(seeds: Iterable[int]) -> str:

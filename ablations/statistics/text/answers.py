@@ -10,20 +10,17 @@ from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import Line
 from ablations.statistics.text.verdict import WITHIN, figures_of, losses
 
+# A verdict within the margin has the claim of the same verdict without, and says so.
 _CLAIMS = {
     Verdict.BETTER: "{plus} is better than {minus}",
-    Verdict.BETTER_WITHIN_MARGIN: "{plus} is better than {minus}" + WITHIN,
     Verdict.EQUIVALENT: "{plus} and {minus} are equivalent",
-    Verdict.WORSE_WITHIN_MARGIN: "{plus} is worse than {minus}" + WITHIN,
     Verdict.WORSE: "{plus} is worse than {minus}",
     Verdict.NON_INFERIOR: "{plus} is not worse than {minus} by more than {margin} points",
     Verdict.INCONCLUSIVE: "no difference between {plus} and {minus} is shown",
 }
 _TRENDS = {
     Verdict.BETTER: "scores rise with {knob}",
-    Verdict.BETTER_WITHIN_MARGIN: "scores rise with {knob}" + WITHIN,
     Verdict.EQUIVALENT: "scores do not depend on {knob} beyond the margin",
-    Verdict.WORSE_WITHIN_MARGIN: "scores fall with {knob}" + WITHIN,
     Verdict.WORSE: "scores fall with {knob}",
     Verdict.INCONCLUSIVE: "no trend over {knob} is shown",
 }
@@ -47,12 +44,15 @@ def answers(lines: Sequence[Line], checks: Sequence[Line], rules: Rules, design:
 
 def claim(line: Line, rules: Rules, design: Design) -> str:
     """Return the claim that a contrast's verdict makes."""
-    assert line.verdict is not None
+    verdict, margin = line.verdict, f"{100 * rules.margin:g}"
+    assert verdict is not None
     knobs = {each.name: each.knob for step in design.steps for each in step.contrasts}
     texts = _TRENDS if line.kind == "trend" else _CLAIMS
-    said = texts[line.verdict].format(
-        plus=line.plus, minus=line.minus, margin=f"{100 * rules.margin:g}", knob=knobs[line.name]
+    strict = Verdict.BETTER if verdict.is_better else Verdict.WORSE if verdict.is_worse else verdict
+    said = texts[strict].format(
+        plus=line.plus, minus=line.minus, margin=margin, knob=knobs[line.name]
     )
+    said += WITHIN * verdict.within_margin
     return said + (_by_benchmark(line) if line.kind == "regression" else losses(line.benchmarks))
 
 
