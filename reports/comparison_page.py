@@ -24,10 +24,7 @@ from reports.tables import Side, Table
 
 
 def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
-    """Return the page of a comparison; differences are B - A.
-
-    ``pictures`` gives thumbnails of the flips shown.
-    """
+    """Return the page of a comparison, B - A; ``pictures`` gives thumbnails of the flips shown."""
     sides = runs_of(comparison)
     names = [
         side + (f" ({runs[0].manifest['model']['name']})" if runs else "")
@@ -157,10 +154,7 @@ def _on_shared_items(side: Side, rows: Sequence[SideScore]) -> Side:
 def _side(
     name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], seeds: int | None
 ) -> Side:
-    """Return one side from its runs' summaries, each over all of its scored items.
-
-    Without its runs only the number of seeds is known, if that.
-    """
+    """Return one side from its runs' summaries, if there are runs; else its seeds, if known."""
     scores = {
         line.benchmark: [run.rows[line.benchmark] for run in runs if line.benchmark in run.rows]
         for line in lines

@@ -72,10 +72,7 @@ Chart = RowChart | Plot | Heat
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: its title, description, source of its numbers, and charts.
-
-    ``legend`` holds label, colour and marker number of each arm.
-    """
+    """A figure: title, description, source of its numbers, charts, and each arm's legend."""
 
     id: str
     title: str
@@ -229,10 +226,7 @@ def _legend(shown: Iterable[str], arms: Sequence[str]) -> list[tuple[str, str, i
 def training(
     curves: Mapping[str, Mapping[str, Sequence[Sequence[Point]]]], arms: Sequence[str]
 ) -> Figure:
-    """Show curves over optimizer steps: (step, value) per seed, by quantity and by arm.
-
-    An arm's position in ``arms`` fixes its style in all figures.
-    """
+    """Show curves over optimizer steps, (step, value) per seed, by quantity and by arm."""
     summary = "; ".join(
         f"{name}: " + ", ".join(f"{arm} ends at {panel[arm][0][-1][1]:.3g}" for arm in panel)
         for name, panel in curves.items()

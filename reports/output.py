@@ -84,10 +84,7 @@ def _of_record(comparison: Record, name: str, data_root: Path | None) -> Page:
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
-    """Return a function that makes thumbnails of shown flips, from the run's data.
-
-    They are data URIs by benchmark and item id.
-    """
+    """Return a function that makes thumbnails (data URIs) of shown flips from a run's data."""
 
     def pictures(flips: Flips) -> dict[tuple[str, str], str]:
         from reports.read.thumbnails import thumbnails
@@ -152,10 +149,7 @@ def review(folder: Path, path: Path) -> None:
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page, and next to it all items gained and lost, of which it shows some.
-
-    If there are none, an older page's file of them is removed.
-    """
+    """Write the page, and beside it the file of all items gained and lost, removed if none."""
     _write(path, render(page))
     beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
     flipped = _flip_tables(page)

@@ -31,10 +31,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key in the rows, heading, cell format and meaning.
-
-    ``pick``: rows can be filtered by its values. ``source`` is that of this column alone.
-    """
+    """A column: key in the rows, heading, format, meaning, if to filter by, own source."""
 
     key: str
     head: str
@@ -88,10 +85,7 @@ class Table:
         return pd.DataFrame(rows, columns=["table", "source", *keys], dtype=object)
 
     def number(self, row: Row, column: Column) -> str:
-        """Return a cell's number (an interval's lower end) in full, for sorting.
-
-        "" if there is none, or it is unknown.
-        """
+        """Return a cell's number (an interval's lower end) in full, for sorting; "" if none."""
         value = row.get(column.keys[0])
         return f"{value:.10g}" if isinstance(value, int | float) and value == value else ""
 
@@ -317,10 +311,7 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns.
-
-    Text that a spreadsheet would run as a formula gets a leading quote.
-    """
+    """Return tables as one CSV in full precision; intervals are two columns, texts `quoted`."""
     import pandas as pd
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)

@@ -62,10 +62,7 @@ def _driver() -> str | None:
 
 
 def doctor() -> list[dict[str, str]]:
-    """Return what ``harness doctor`` finds: name, status and text.
-
-    Raises `UsageError` if it does not end as it should.
-    """
+    """Return what ``harness doctor`` finds (name, status, text); `UsageError` if it fails."""
     command = begin(("doctor", "--json"), subprocess.PIPE, subprocess.PIPE)
     out, errors = command.communicate()
     if not out:

@@ -84,10 +84,7 @@ class Finding:
 
 
 def why_skipped(trial: Trial, gpus: int | None) -> str | None:
-    """Return why a trial cannot run here, None where it can.
-
-    ``gpus`` are those that may be used, None without ``--gpu``.
-    """
+    """Return why a trial cannot run here, else None; ``gpus`` is None without ``--gpu``."""
     for module in (*BASE, *trial.modules):
         if find_spec(module) is None:
             absent = missing(ModuleNotFoundError(name=module))

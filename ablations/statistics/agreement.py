@@ -34,11 +34,7 @@ def close(a: float, b: float) -> bool:
 
 
 def check_line(name: str, line: Judged, p: float | None, rules: Rules, items: int = 0) -> None:
-    """Check interval, p and verdict of one difference against each other.
-
-    ``p`` decides the verdict; ``items`` are those of a McNemar test. `ValueError` if they
-    contradict each other; it says how.
-    """
+    """Check a difference's interval, ``p`` (decides) and verdict; `ValueError` if they disagree."""
     if any(each is not None and not 0 <= each <= 1 for each in (line.p, p)):
         raise ValueError(f"a p of {name} is not in [0, 1]")
     _check_intervals(name, line, rules, items)
@@ -47,10 +43,7 @@ def check_line(name: str, line: Judged, p: float | None, rules: Rules, items: in
 
 
 def check_holm(name: str, lines: Iterable[tuple[float | None, float | None]]) -> None:
-    """Check pairs of p and adjusted p: the second is Holm's over all of the first.
-
-    `ValueError` if it is another.
-    """
+    """Check that the second of each pair is Holm's over all of the first; else `ValueError`."""
     ps, adjusted = np.array([*lines], dtype=float).reshape(-1, 2).T
     if not np.allclose(estimates.holm(ps), adjusted, rtol=1e-6, atol=1e-9, equal_nan=True):
         raise ValueError(f"the adjusted p of {name} is not Holm's")

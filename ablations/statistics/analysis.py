@@ -200,11 +200,7 @@ def benchmark_lines(
     rules: Rules,
     start: str | None = None,
 ) -> tuple[BenchmarkLine, ...]:
-    """Return a contrast on every benchmark, from per-seed scores, with Holm over benchmarks.
-
-    Welch, or paired if the contrast is paired; the pooled variance is used for the macro average
-    only.
-    """
+    """Return a contrast by benchmark, Holm over these; pooled variance is for the mean alone."""
     variance: Variance = "paired" if rules.variance_of(contrast.name) == "paired" else "welch"
     tests = [estimate(arms, contrast, variance, start) for arms in by_seed.values()]
     adjusted = estimates.holm(np.array([test.p for test in tests]))
@@ -219,10 +215,7 @@ def benchmark_lines(
 def _regressions(
     lines: Sequence[BenchmarkLine], tests: Sequence[Estimate], rules: Rules
 ) -> list[BenchmarkLine]:
-    """Return benchmark lines, with inconclusive ones re-tested for non-inferiority.
-
-    The claim covers every benchmark, so p is Holm-adjusted over them.
-    """
+    """Return lines, inconclusive ones re-tested for non-inferiority, Holm over benchmarks."""
     ps = estimates.holm(np.array([test.noninferiority_p(rules.margin) for test in tests]))
     verdicts = np.array([str(line.verdict) for line in lines])
     retested = estimates.or_noninferior(verdicts, ps, rules.alpha)
@@ -311,10 +304,7 @@ def items_lines(
     rules: Rules,
     adjusted: Sequence[float] | None = None,
 ) -> list[BenchmarkLine]:
-    """Return one line per benchmark for fixed checkpoints.
-
-    ``adjusted``: the p values that decide verdicts; by default Holm's over the benchmarks.
-    """
+    """Return a line per benchmark; ``adjusted`` p decide, by default Holm's over benchmarks."""
     if adjusted is None:
         adjusted = list(estimates.holm(np.array([test.p for test in tests.values()])))
     lines = []
@@ -326,10 +316,7 @@ def items_lines(
 
 
 def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Line:
-    """Return the line of a contrast over items; with one seed per arm it has no test or verdict.
-
-    If the study is about fixed checkpoints, ``judged`` holds its judgement.
-    """
+    """Return a contrast's line over items; without a test or verdict unless ``judged``."""
     tests, rules = data.tests_over_items(contrast), data.rules
     mean, without = items_mean(tests)
     test = f"{CLUSTERED}, without {', '.join(without)}" if without else CLUSTERED
@@ -352,11 +339,7 @@ def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Li
 
 
 def items_mean(tests: Mapping[str, ItemsTest]) -> tuple[Estimate, tuple[str, ...]]:
-    """Return the mean over benchmarks with a standard error, and the names of the others.
-
-    A benchmark whose items form one cluster has no standard error; if none has one, the mean is
-    over all.
-    """
+    """Return the mean over benchmarks with a standard error (else all), and the others' names."""
     kept = {name: t.clustered for name, t in tests.items() if not np.isnan(t.clustered.se)}
     if not kept:
         return estimates.average([test.clustered for test in tests.values()]), ()

@@ -44,19 +44,13 @@ class Profile:
 
     @property
     def scale(self) -> Array:
-        """The CR2 factor for residuals by cluster and part (Bell and McCaffrey 2002).
-
-        Infinite if a part has only one cluster.
-        """
+        """CR2 factor, clusters x parts (Bell and McCaffrey 2002); infinite for one cluster."""
         with np.errstate(divide="ignore"):
             return np.asarray(1 / np.sqrt(1 - self._shares))
 
     @property
     def df(self) -> float:
-        """Bell and McCaffrey's degrees of freedom for independent items of equal variance.
-
-        C - 1 for C equal clusters.
-        """
+        """Bell and McCaffrey's df for independent items alike; C - 1 for C equal clusters."""
         shares, parts = self._shares, self.counts.shape[1]
         u = self.scale * shares / np.sqrt(self.counts.sum(0)) / parts
         own = (u**2 / np.where(shares > 0, shares, 1)).sum(1)
@@ -70,10 +64,7 @@ class Profile:
 
     @property
     def has_error(self) -> bool:
-        """Whether a standard error exists and its test keeps its level; required for a verdict.
-
-        Every part needs two clusters.
-        """
+        """Whether each part has two clusters, and the test keeps its level; else no verdict."""
         return self._estimable and self.error_rate() <= ERROR_LIMIT
 
     @property
@@ -125,10 +116,7 @@ class Profile:
 
     @property
     def warning(self) -> str | None:
-        """Why inference over these items is approximate or impossible; None at 30 or more.
-
-        Decided by the effective number of clusters.
-        """
+        """Why inference over items is approximate or impossible; None at 30 effective clusters."""
         clusters, effective = len(self.counts), self.effective
         if not self.is_few:
             return None

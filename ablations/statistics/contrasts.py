@@ -81,10 +81,7 @@ class Rules:
         return "paired" if contrast in self.paired else "welch"
 
     def at_look(self, seeds: int | None) -> Rules:
-        """Return the rules of the look at this many seeds: alpha is what its tests may spend.
-
-        None: the plan has no looks, and the rules are unchanged.
-        """
+        """Return the rules of the look at this many seeds, with its alpha; None: no looks."""
         if seeds is None:
             return self
         at = dict(zip(self.looks, levels(self.looks, self.spending, self.alpha), strict=True))
@@ -103,10 +100,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One contrast judged, on one study or on many at once (leading axes of the scores).
-
-    ``p`` decides the verdict; for data contrasts it is Holm-adjusted over all of them.
-    """
+    """A contrast judged, on one study or many (leading axes); ``p`` (Holm: adjusted) decides."""
 
     contrast: Contrast
     estimate: Estimate
@@ -121,10 +115,7 @@ def estimate(
     variance: Variance = "welch",
     start: str | None = STANDARD.start,
 ) -> Estimate:
-    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis).
-
-    ``start`` is the model before training.
-    """
+    """Return a contrast's estimate from per-seed scores; ``start``: the model before training."""
     one_variance = common_variance(scores, start) if variance == "pooled" else None
     if not contrast.levels:
         plus, minus = scores[contrast.plus], scores[contrast.minus]

@@ -27,10 +27,7 @@ ROUNDING = 1e-12  # standard error of equal numbers, in units of the score
 
 
 class Verdict(StrEnum):
-    """The verdict on a difference; the value is its text.
-
-    Members after `WORSE`: several contrasts together, an untested one, and a regression-only test.
-    """
+    """The verdict on a difference, as text; after `WORSE` those of steps and regressions."""
 
     BETTER = "better"
     BETTER_WITHIN_MARGIN = "better (within the margin)"
@@ -86,10 +83,7 @@ def is_better(verdicts: Verdicts) -> Booleans:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Differences with standard errors and t degrees of freedom.
-
-    Arrays of one shape, in units of the score; p and interval are nan where the error is 0.
-    """
+    """Differences with standard errors and df, arrays in units of the score; nan at error 0."""
 
     delta: Array
     se: Array
@@ -120,10 +114,7 @@ class Estimate:
 
 
 def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
-    """Return the verdict on each comparison; inconclusive where p is nan.
-
-    Significant but inside the margin is "better (within the margin)".
-    """
+    """Return the verdict on each comparison, with the margin in mind; inconclusive at nan."""
     significant, inside = p < alpha, equivalence_p < alpha
     up, down = significant & (delta > 0), significant & (delta < 0)
     cases = {
@@ -138,10 +129,7 @@ def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verd
 
 
 def or_noninferior(verdicts: Verdicts, p: Array, alpha: float) -> Verdicts:
-    """Return verdicts with "inconclusive" replaced by "non-inferior" where this p is below alpha.
-
-    ``p`` is that of `Estimate.noninferiority_p`; every other verdict is stronger.
-    """
+    """Return verdicts, inconclusive ones non-inferior where `noninferiority_p` is below alpha."""
     undecided = verdicts == str(Verdict.INCONCLUSIVE)
     return np.where(undecided & (p < alpha), str(Verdict.NON_INFERIOR), verdicts)
 
@@ -180,10 +168,7 @@ def welch(a: Array, b: Array, one_variance: tuple[Array, int] | None = None) -> 
 
 
 def paired(a: Array, b: Array) -> Estimate:
-    """Return mean(a) - mean(b) over paired seeds (last axis): paired t.
-
-    `ValueError` if the arms differ in seeds or have fewer than two.
-    """
+    """Return mean(a) - mean(b) by the paired t; `ValueError` unless seeds are the same, 2 or more."""
     if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
         raise ValueError("paired arms need the same two or more seeds")
     d, n = a - b, a.shape[-1]
@@ -409,10 +394,7 @@ class Components:
 
 
 def components(scores: Sequence[Array], items: Sequence[Items]) -> Components:
-    """Split the seed variance of one arm's macro average.
-
-    ``scores`` has seeds x items per benchmark, at least two seeds.
-    """
+    """Split the seed variance of an arm's mean; ``scores``: seeds (2 or more) x items each."""
     macro = np.mean([kinds.mean(y) for y, kinds in zip(scores, items, strict=True)], axis=0)
     decoding = 0.0
     for y, kinds in zip(scores, items, strict=True):

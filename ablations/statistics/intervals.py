@@ -102,10 +102,7 @@ def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
 def intervals_of(
     table: ScoreTable, arm: str, level: float = LEVEL, *, partial: bool = True
 ) -> dict[str, ScoreInterval]:
-    """Return the intervals of an arm's score on every benchmark, and of their `MEAN`.
-
-    With one benchmark the mean is that benchmark.
-    """
+    """Return the intervals of an arm's score on every benchmark, and of their `MEAN`."""
     values = {name: arms[arm] for name, arms in table.scores.items()}
     scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
     if len(scores) == 1:
@@ -114,10 +111,7 @@ def intervals_of(
 
 
 def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
-    """Return the intervals of every scored benchmark of a run, and of their `MEAN`.
-
-    Empty without scores, or while a part of a benchmark has none.
-    """
+    """Return the intervals of a run's scores and their `MEAN`; empty while some are missing."""
     try:
         table = read({"run": [run]})
     except UsageError:

@@ -78,10 +78,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test.
-
-    ``tost_*`` as in `BenchmarkLine`. ``averaged``: the number of benchmarks in it.
-    """
+    """The average over ``averaged`` benchmarks: B - A; ``tost_*`` as in `BenchmarkLine`."""
 
     delta: float
     low: float | None

@@ -258,10 +258,7 @@ def _scores(
 def gap_notes(
     gaps: Sequence[Gap], allowed: float, names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Return a note per benchmark with too large a fraction of an arm's answers unscored.
-
-    ``names`` maps arms to display names, where they differ.
-    """
+    """Return notes on benchmarks with too many unscored answers; ``names``: of arms, as shown."""
     by_benchmark: dict[str, list[str]] = {}
     for gap in gaps:
         if gap.answers == 0 or gap.missing > allowed * gap.answers:
@@ -276,10 +273,7 @@ def gap_notes(
 def overlap_notes(
     gaps: Sequence[Gap], names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Return a note per benchmark of which runs hold different items; ``names`` as of `gap_notes`.
-
-    It counts the items of each arm that are left out.
-    """
+    """Return notes on how many items are left out, by arm, as runs hold different ones."""
     by_benchmark: dict[str, list[str]] = {}
     for gap in (gap for gap in gaps if gap.left_out):
         count = f"{counted(gap.left_out, 'item')} of {names.get(gap.arm, gap.arm)}"

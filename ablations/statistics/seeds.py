@@ -22,11 +22,7 @@ TWICE = (
 
 
 def twin_notes(scores: Mapping[str, Mapping[str, Array]]) -> list[str]:
-    """Return a note per arm with two seeds that score alike on every item of every benchmark.
-
-    ``scores`` maps benchmark and arm to seeds x items. Seeds trained here differ for certain, and
-    need no note.
-    """
+    """Return notes on arms with two seeds that score alike on every item (seeds x items)."""
     notes = []
     for arm in next(iter(scores.values())):
         rows = np.concatenate([arms[arm] for arms in scores.values()], axis=1)
@@ -53,10 +49,7 @@ def unequal_note(seeds: Mapping[str, int]) -> list[str]:
 
 @cache
 def false_positives(few: int, many: int) -> tuple[float, float]:
-    """Return Welch's false-positive rates at 5 % for two equal arms of normal seeds.
-
-    First with equal SDs, then with twice the SD in the smaller arm.
-    """
+    """Return Welch's false positives at 5 %, at equal SDs and twice the SD in the smaller arm."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((_STUDIES, n)) for n in (few, many))
     low, high = (float((estimates.welch(sd * a, b).p < 0.05).mean()) for sd in _RATIOS)

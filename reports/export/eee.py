@@ -31,10 +31,7 @@ Value = float | None
 
 
 def eee(source: Source, folder: Path) -> list[Path]:
-    """Write ``data/COLLECTION/DEVELOPER/MODEL/UUID.json`` per run, and its samples beside it.
-
-    `UsageError` if there are no runs, or one has no scores yet.
-    """
+    """Write a record per run and its samples beside it; `UsageError` if a run has no scores."""
     return [path for _, run in source.only_runs("eee") for path in _export(run, folder)]
 
 

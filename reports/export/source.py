@@ -25,10 +25,7 @@ METRICS = ("strict", "native", "judged")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A named source to export; ``differences`` is None if nothing is compared.
-
-    ``path`` is that of the first run, if there are several.
-    """
+    """A named source to export: path of the first run, and the differences if any are compared."""
 
     name: str
     path: Path
@@ -70,10 +67,7 @@ def repository(row: BenchmarkSummary) -> str | None:
 
 
 def open_source(path: Path) -> Source:
-    """Open a run's folder, a study's, or a saved ``compare --json``.
-
-    `UsageError` if it is none of these, or one of its files is corrupt.
-    """
+    """Open a run, a study or a saved ``compare --json``; `UsageError` if it is none of these."""
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a run, a study or a saved comparison")
     if path.is_file():

@@ -28,10 +28,7 @@ SHOWN = ("id", "repeat", "value", "status", "prediction", "target", "native", "j
 
 @dataclass(frozen=True, slots=True)
 class Exporter(Tracker):
-    """A tracker that finished runs are logged to, with their answers and reports.
-
-    ``rows`` limits the answers logged per benchmark; ``data_root`` is where images are.
-    """
+    """A tracker of finished runs, with up to ``rows`` answers per benchmark and the reports."""
 
     rows: int = 1000
     data_root: Path | None = None
@@ -77,10 +74,7 @@ class Exporter(Tracker):
 
 
 def track(source: Source, tracker: Exporter) -> None:
-    """Log every run, and for a study its contrasts and report as a separate run.
-
-    `UsageError` if there are no runs, or the tracker rejects them.
-    """
+    """Log every run, and a study's contrasts and report as another; `UsageError` without runs."""
     for names, run in source.only_runs(tracker.library.__name__):
         name = title(names)
         with tracker.run(name, configuration(names, run.manifest)):

@@ -21,10 +21,7 @@ def as_usage_error() -> Iterator[None]:
 
 
 def benchmark_of(name: str, fingerprints: Iterable[str | None], root: Path | None) -> Benchmark:
-    """Return a benchmark whose data under ``root`` has one of the fingerprints that runs recorded.
-
-    `UsageError` if the fingerprint differs, or the data or a package is missing.
-    """
+    """Return the benchmark if its data is at hand and as runs recorded it; else `UsageError`."""
     from benchmarks import suites
 
     with as_usage_error():

@@ -53,10 +53,7 @@ def slug(text: str) -> str:
 
 
 def open_run(path: Path, label: str) -> Run:
-    """Read a run's manifest and summary.
-
-    `UsageError` if the folder is not a run, or one of the two files is corrupt.
-    """
+    """Read a run's manifest and summary; `UsageError` if it is not one, or they are corrupt."""
     manifest = read_manifest(path)
     rows = checked_summaries(path, manifest)
     sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
@@ -88,10 +85,7 @@ class Answer:
 
 
 def answers(run: Path, benchmark: str) -> list[Answer]:
-    """Return the answers of one benchmark, only the last line per item and repeat.
-
-    `UsageError` if a complete line is not a sample.
-    """
+    """Return a benchmark's answers, the last per item and repeat; `UsageError` if corrupt."""
     path = stored_file(run, "samples", benchmark)
     by_key: dict[tuple[str, int], Answer] = {}
     for line in read_lines(path):

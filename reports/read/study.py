@@ -82,10 +82,7 @@ def read(folder: Path) -> Study:
 
 
 def _check_scores(study: Study) -> None:
-    """Check that an analysis has the scores of its runs, where both are of the same answers.
-
-    `UsageError` if it has others.
-    """
+    """Raise `UsageError` if an analysis has other scores than its runs, of the same answers."""
     for row in study.report.benchmarks:
         summaries = [model.run.rows.get(row.benchmark) for model in study.models]
         if any(of is None or of.n != row.items or of.errors or of.unscored for of in summaries):

@@ -199,10 +199,7 @@ def _response(response: Response) -> dict[str, Any]:
 
 
 def parts_of(response: Response) -> tuple[str, str, bool]:
-    """Return reasoning, answer, and whether the reasoning is the whole response.
-
-    It is if the answer was assembled from pieces instead of being the response's end.
-    """
+    """Return reasoning, answer, and whether all is reasoning, as the answer is not its end."""
     text, answer = response.text.strip(), response.answer
     whole = text != answer and not (answer and text.endswith(answer))
     inside = text if whole else text[: len(text) - len(answer)].strip()

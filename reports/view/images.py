@@ -22,11 +22,7 @@ ENDINGS = {"JPEG": ".jpg", "PNG": ".png"}
 
 
 class Prompts:
-    """The prompts of a view's items with their images, built from the data.
-
-    ``notes`` says by benchmark why there are none. ``data_root``: where the data is; None: the
-    default one.
-    """
+    """The prompts of items with their images, from the data; ``notes``: why there are none."""
 
     def __init__(self, view: View, data_root: Path | None) -> None:
         self.notes: dict[str, str] = {}
@@ -35,10 +31,7 @@ class Prompts:
         self._declared: dict[str, bool] = {}
 
     def messages(self, place: Place, stored: Sequence[str]) -> Sequence[Message]:
-        """Return an item's messages with images decoded; none if it has or finds no image.
-
-        `UsageError` says why the images of this item are unavailable.
-        """
+        """Return an item's messages with images, none without; `UsageError` if they are missing."""
         if place.benchmark in self.notes or not self._has_images(place.benchmark, stored):
             return ()
         try:

@@ -36,10 +36,7 @@ class View:
     _verdicts: dict[tuple[Path, str], Verdicts] = field(default_factory=dict)
 
     def answers(self, place: Place) -> list[list[ShownAnswer]]:
-        """Return the answers to an item, one list per run.
-
-        `UsageError` if a file of a run is corrupt, or was rewritten since it was opened.
-        """
+        """Return an item's answers by run; `UsageError` if a file is corrupt or was rewritten."""
         sides = zip(self.runs, place.offsets, strict=True)
         return [self._of_run(run, place, offsets) for run, offsets in sides]
 

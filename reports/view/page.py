@@ -84,10 +84,7 @@ def _differences(view: View) -> list[str]:
 
 
 def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -> None:
-    """Write the page as one file; images found by ``prompts`` go to a folder beside it.
-
-    `UsageError` if a file of a run is corrupt, or the page or its folder cannot be written.
-    """
+    """Write the page as one file, and images beside it; `UsageError` if a file is in the way."""
     beside = Beside(path.with_name(f"{path.name.removesuffix('.html')}_files"))
     entries: list[Any] = []
     chunks: list[str] = []
@@ -120,10 +117,7 @@ class Beside:
     folder: Path
 
     def add(self, place: Place, part: ImagePart, number: int) -> str:
-        """Write an image, and return its address on the page.
-
-        `UsageError` if the folder or the file is a link, so the image would be written elsewhere.
-        """
+        """Write an image, and return its address; `UsageError` if a link is in the way."""
         content, kind = encoded(part.image, SIDE)
         parent = self.folder / file_name(place.benchmark)
         for folder in (self.folder, parent):

@@ -37,11 +37,7 @@ _HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Serve a view until `shutdown`. Requests need the token that is in `url`.
-
-    Raises:
-        OSError: the port is taken.
-    """
+    """Serve a view until `shutdown`, with the token in `url`; `OSError` if the port is taken."""
 
     daemon_threads = True
 
@@ -54,10 +50,7 @@ class Server(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def prepare(self, progress: Progress) -> None:
-        """Read all items for the page's list, before serving.
-
-        `UsageError` if a file of a run is corrupt.
-        """
+        """Read all items for the page's list, before serving; `UsageError` if a file is corrupt."""
         with progress(self._view.places) as places:
             entries = [entry(place, self._view.answers(place)) for place in places]
         self._page = render(self._view, entries, (), ()).encode()
@@ -68,12 +61,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_port}/{self.token}/"
 
     def answer(self, kind: str, *numbers: int) -> tuple[bytes, str]:
-        """Return the requested content and its media type.
-
-        Raises:
-            LookupError: it does not exist.
-            UsageError: a file of a run can no longer be read.
-        """
+        """Return content and media type; `LookupError`: no such thing, `UsageError`: unreadable."""
         with self._lock:
             match kind, *numbers:
                 case ["", *_] if not numbers:

@@ -41,10 +41,7 @@ rows = options.several(
 
 
 def spec(given: Mapping[str, Any], log: Path | None) -> tuple[ModelIdentity, BackendSpec]:
-    """Return the model that ``--model`` and the options of `backend` name, and how it is asked.
-
-    ``log`` is the folder of vLLM's log.  Raises `UsageError` if the options contradict.
-    """
+    """Return the model that the options name, and how it is asked; `UsageError` if they clash."""
     from harness.backends import BackendSpec
     from harness.backends.spec import Setup
     from harness.runs.identity import identify

@@ -119,11 +119,7 @@ class ModelsComparison:
 def models(
     runs: Sequence[Path], baseline: Path | str | None, rules: Rules, exclude: Exclusions = NOTHING
 ) -> ModelsComparison:
-    """Compare runs of fixed checkpoints with one of them, by default the first.
-
-    The tests are those for two checkpoints, over items with a score in every run. `UsageError` if
-    the runs cannot be compared, or the baseline is not among them.
-    """
+    """Compare runs with one of them, the first by default; `UsageError` if they cannot be."""
     named = _named(runs)
     base = _baseline(named, baseline)
     found = _compared(named, base, rules, exclude)

@@ -63,10 +63,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class SideScore:
-    """Score of A or B over the compared items, with its interval.
-
-    ``benchmark`` is `MEAN` for the mean over benchmarks.
-    """
+    """Score of A or B over the compared items, with its interval; `MEAN`: over benchmarks."""
 
     side: Literal["A", "B"]
     benchmark: str
@@ -156,10 +153,7 @@ def is_loss(loses: bool, untested: Sequence[str]) -> bool:
 
 
 def check_gaps(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str]) -> None:
-    """Raise `UsageError` if a gate cannot judge runs: other items, too few scores.
-
-    ``max_errors`` is a fraction of a side's answers to a benchmark, ``names`` as of `gap_notes`.
-    """
+    """Raise `UsageError` for other items or over ``max_errors`` (a fraction) unscored answers."""
     if apart := overlap_notes(gaps, names):
         raise UsageError(f"--gate judges logs of the same items alone: {'; '.join(apart)}")
     if notes := gap_notes(gaps, max_errors, names):
@@ -189,10 +183,7 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
 
 
 def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
-    """Return a comparison without the excluded items, plus its mean including them.
-
-    `UsageError` if no run holds any of the items, or the runs cannot be compared.
-    """
+    """Return a comparison without items, and its mean with them; `UsageError` if none is held."""
     comparison = compared(exclude)
     if not exclude:
         return comparison
@@ -211,11 +202,7 @@ def read_sides(
     *,
     overlap: bool = False,
 ) -> ScoreTable:
-    """Return the scores of both sides, with notes on differences other than the model.
-
-    ``called`` is what sides `A` and `B` are called in notes; ``overlap`` and `UsageError` as of
-    `scores.read`.
-    """
+    """Read the scores of sides `A` and `B`, as ``called`` in the notes; see `scores.read`."""
     table = read({A: a, B: b}, exclude, overlap=overlap)
     named = {
         name: {called[side]: y for side, y in sides.items()} for name, sides in table.scores.items()

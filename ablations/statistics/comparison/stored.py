@@ -21,10 +21,7 @@ from harness.files.typed_json import parse, record
 
 
 def read_comparison(path: Path) -> Comparison:
-    """Read ``harness compare --json`` output for two runs or two sides.
-
-    `UsageError` for any other file.
-    """
+    """Read ``harness compare --json`` of two runs or two sides; else `UsageError`."""
     found = read_comparisons(path)
     if isinstance(found, Comparison):
         return found

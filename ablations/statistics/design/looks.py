@@ -86,10 +86,7 @@ def course(
     at: Sequence[float],
     test: Callable[[Array, Array], Estimate] = welch,
 ) -> Course:
-    """Return the outcome of simulated studies (studies x seeds) tested at each look's level.
-
-    A study stops at the look where it rejects.
-    """
+    """Return how simulated studies (x seeds) fare, each stopping at the look where it rejects."""
     running: Booleans = np.ones(len(plus), dtype=bool)
     seeds = np.zeros(len(plus))
     for look, level in zip(looks, at, strict=True):
@@ -99,9 +96,6 @@ def course(
 
 
 def simulated(looks: Sequence[int], at: Sequence[float], effect: float) -> Course:
-    """Return the `course` of 20,000 studies by Welch's test.
-
-    ``effect`` is in standard deviations of a seed's score; ``at`` is the level of each look.
-    """
+    """Return the `course` of 20,000 studies by Welch; ``effect`` in SDs of a seed's score."""
     rng, shape = np.random.default_rng(0), (20_000, looks[-1])
     return course(rng.normal(effect, 1, shape), rng.normal(0, 1, shape), looks, at)

@@ -29,10 +29,7 @@ class Needs:
 
 
 def needs_text(needs: Needs, items: int = 0) -> str:
-    """Return the alternatives as text: "1,200 items or 4 repeats"; "-" if none suffices alone.
-
-    ``items`` is today's number: fewer would be enough only if the data were different.
-    """
+    """Return the alternatives as text, "1,200 items or 4 repeats"; ``items``: today's number."""
     if needs.items is not None and needs.items <= items:
         return "today's items"
     numbers = asdict(needs).items()

@@ -39,11 +39,7 @@ def _seen(shift: float, needed: Array) -> float:
 
 
 def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
-    """Return the smallest effect that a t test with this standard error detects at this power.
-
-    Infinite ``df`` (two fixed checkpoints) gives (z_{1-alpha/2} + z_power) * se. nan if nothing
-    varies.
-    """
+    """Return the smallest effect that a t test (normal at infinite df) detects; nan without se."""
     if not se > ROUNDING:
         return float("nan")
     if np.isinf(df):
@@ -70,11 +66,7 @@ def welch_power(
 def _estimated_variances(
     arms: tuple[Components, Components], seeds: tuple[int, int]
 ) -> tuple[Array, Array, float]:
-    """Return Welch's possible variance estimates, on a grid over both arms' estimates.
-
-    Variance of the difference and degrees of freedom, both (grid, grid), and the true standard
-    error.
-    """
+    """Return Welch's variance estimates and df, (grid, grid), and the true se."""
     true = [(arm.training + arm.decoding) / n for arm, n in zip(arms, seeds, strict=True)]
     df_a, df_b = (n - 1 for n in seeds)
     a = true[0] * scipy.stats.chi2.ppf(_GRID[:, None], df_a) / df_a
@@ -83,10 +75,7 @@ def _estimated_variances(
 
 
 def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 0.05) -> float:
-    """Return the chance that TOST, each side at alpha, calls two equal arms equivalent.
-
-    Averaged over both variance estimates as in `welch_power`; at least two seeds per arm.
-    """
+    """Return the chance that TOST at alpha calls two equal arms equivalent, as `welch_power`."""
     estimated, df, se = _estimated_variances((of, of), (seeds, seeds))
     room = margin - scipy.stats.t.ppf(1 - alpha, df) * np.sqrt(estimated)
     return float(np.where(room > 0, 2 * scipy.special.ndtr(room / se) - 1, 0.0).mean())

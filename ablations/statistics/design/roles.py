@@ -107,11 +107,7 @@ class Design:
         return tuple(arm for role in roles for arm in _with(self.roles, role))
 
     def stand_ins(self) -> dict[str, str]:
-        """Return, for each custom arm, the name that seeds its random draws.
-
-        An absent built-in arm of its role, or its position among custom arms of that role: renaming
-        an arm changes no interval.
-        """
+        """Return the name that seeds each custom arm's draws: renaming it changes no interval."""
         mine: dict[str, str] = {}
         for role in set(self.roles.values()):
             own = [

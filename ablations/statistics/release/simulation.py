@@ -41,10 +41,7 @@ TRUTHS: dict[str, tuple[int | None, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """Frequency of each verdict, by rule and verdict.
-
-    ``setting``, besides the truth: the discordance of two checkpoints, or the seeds.
-    """
+    """Frequency of each verdict, by rule; ``setting``: the discordance, or the seeds."""
 
     setting: str
     policy: str
@@ -133,10 +130,7 @@ def _methods(
 
 
 def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> rule.Cells:
-    """Return the outcomes of two runs with independent answers within a class of items.
-
-    ``right`` is classes x sides x gates.
-    """
+    """Return the outcomes of two independent runs; ``right`` is classes x sides x gates."""
     a, b = right[:, 0], right[:, 1]
     both = rng.hypergeometric(b, counts - b, a)
     return rule.Cells(

@@ -41,10 +41,7 @@ def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
 
 
 def _check(line: GatedBenchmark) -> None:
-    """Check difference, interval, p and status of a benchmark against each other and its limits.
-
-    `ValueError` if they contradict each other; it says how.
-    """
+    """Check a benchmark's numbers against each other and its limits; else `ValueError`."""
     name, p = line.benchmark, line.p
     # Means of ones may be a rounding error above 1.
     if not all(-1e-9 <= score <= 1 + 1e-9 for score in (line.baseline, line.candidate)):

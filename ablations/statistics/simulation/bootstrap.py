@@ -21,10 +21,7 @@ _CHUNK = 2_000_000  # counts per block of resamples: a few MB, fits in the CPU c
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """By arm and resample: macro averages over resampled items, and seed weights.
-
-    Both are resamples x seeds; rows of ``weights`` sum to 1.
-    """
+    """By arm, resamples x seeds: macro averages over items, and seed weights that sum to 1."""
 
     macro: Mapping[str, Array]
     weights: Mapping[str, Array]
@@ -37,10 +34,7 @@ class Resampled:
     def interval(
         self, weights: Mapping[str, float], level: float = 0.95
     ) -> tuple[float, float] | tuple[None, None]:
-        """Return the percentile interval of a weighted sum of the arms.
-
-        None if a benchmark's clusters allow none (`Profile.has_error`).
-        """
+        """Return a weighted sum's percentile interval; None as of `Profile.has_error`."""
         drawn = self.combined(weights)
         drawn = drawn[~np.isnan(drawn)]  # drop resamples that miss a part of a score
         if not drawn.size:

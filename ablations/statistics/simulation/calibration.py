@@ -125,10 +125,7 @@ def _room(chances: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Many studies of two arms: rates of each verdict, and of p < alpha by test.
-
-    Effect and spread are in units of the score; ``coverage`` is the primary interval's.
-    """
+    """Studies of two arms: rates of verdicts and of p < alpha by test; in units of the score."""
 
     seeds: int
     spread: float
@@ -140,10 +137,7 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """Studies with a planted source: how often each step was tested and fully better.
-
-    ``data_nothing``: every data arm equivalent (or worse); ``data_better``: some data arm better.
-    """
+    """How often each step was fully better; ``data_nothing``: every data arm no gain."""
 
     seeds: int
     spread: float
@@ -213,10 +207,7 @@ class Calibration:
 def calibrate(
     sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
 ) -> Calibration:
-    """Simulate ``reps`` studies per setting, each setting with its own random stream.
-
-    ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
-    """
+    """Simulate ``reps`` studies per setting over benchmarks of these ``sizes``, in items."""
     world = World.of(sizes)
     pairs, studies = [], []
     cases: tuple[float | str, ...] = (*EFFECTS, *PLANTED)

@@ -66,10 +66,7 @@ def _by_benchmark(line: Line) -> str:
 
 
 def _withheld(lines: Sequence[Line], checks: Sequence[Line], design: Design) -> list[str]:
-    """Return why a shown gain may be none: the winner against the model before training.
-
-    Also name any control that loses to the baseline beyond the margin.
-    """
+    """Return why a shown gain may be none: start not beaten, or a control that lost."""
     better = {line.plus for line in lines if line.verdict and line.verdict.is_better}
     reasons = [
         f"{check.plus} is not shown to be better than {design.start}"

@@ -31,10 +31,7 @@ def score_interval(low: float | None, high: float | None) -> str:
 
 
 def decisive(line: BenchmarkLine | Line | Macro, alpha: float) -> str:
-    """Return the interval that decided the verdict; TOST's is named as such.
-
-    TOST rejects at alpha if the interval of level 1 - 2 alpha lies within the margin.
-    """
+    """Return the interval that decided the verdict; TOST's, of level 1 - 2 alpha, by name."""
     if line.verdict is Verdict.EQUIVALENT and line.tost_low is not None:
         return f"{interval(line.tost_low, line.tost_high)} ({100 * (1 - 2 * alpha):g} % interval)"
     return interval(line.low, line.high)

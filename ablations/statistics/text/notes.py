@@ -17,10 +17,7 @@ def note_lines(notes: Iterable[str]) -> list[str]:
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text"), merging those that differ in benchmark and numbers alone.
-
-    The merged note lists the benchmarks, and the range of each number.
-    """
+    """Merge notes that differ in benchmark and numbers alone: names listed, numbers as ranges."""
     groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
     for note in notes:
         name, _, text = note.partition(": ")

@@ -41,10 +41,7 @@ _LACKING: dict[Role, str] = {
 def sentence(
     lines: Sequence[Line], checks: Sequence[Line], rules: Rules, design: Design = STANDARD
 ) -> str:
-    """Return the verdict in one sentence: conclusion, then the steps, then the arms against base.
-
-    ``lines`` are the contrasts in the order of tests, ``checks`` those outside it.
-    """
+    """Return the verdict in one sentence: conclusion, the steps, the arms against the start."""
     steps: dict[Kind, list[Line]] = {kind: [] for kind in (*GATE, "form", "start", "control")}
     for line in (*lines, *checks):
         steps.setdefault(line.kind, []).append(line)  # others are estimates only
