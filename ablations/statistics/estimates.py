@@ -168,7 +168,7 @@ def welch(a: Array, b: Array, one_variance: tuple[Array, int] | None = None) -> 
 
 
 def paired(a: Array, b: Array) -> Estimate:
-    """Return mean(a) - mean(b) by the paired t; `ValueError` unless seeds are the same, 2 or more."""
+    """Return mean(a) - mean(b) by the paired t; `ValueError` unless of the same 2 or more seeds."""
     if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
         raise ValueError("paired arms need the same two or more seeds")
     d, n = a - b, a.shape[-1]
