@@ -46,10 +46,8 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
-        sections += [
-            shared.validity(runs, shared.left_out(comparison)),
-            shared.provenance(runs, (_rules(comparison),)),
-        ]
+        sections.append(shared.validity(runs, shared.left_out(comparison)))
+        sections.append(shared.provenance(runs, (_rules(comparison),)))
     else:
         sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which an older version wrote and which names no runs: compare them "
@@ -131,11 +129,9 @@ def _benchmarks(
         _side(name, runs, lines, seeds.seeds if seeds else None)
         for name, runs, seeds in zip(names, sides, spread, strict=True)
     )
-    if comparison.scores:
-        minus, plus = (
-            _on_shared_items(side, [row for row in comparison.scores if row.side == letter])
-            for side, letter in ((minus, "A"), (plus, "B"))
-        )
+    if rows := comparison.scores:
+        minus = _on_shared_items(minus, [row for row in rows if row.side == "A"])
+        plus = _on_shared_items(plus, [row for row in rows if row.side == "B"])
     figure = figures.by_benchmark("benchmarks-figure", title, lines, margin)
     rules = Rules(comparison.alpha, effect_size=2 * margin, margin=margin)
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
@@ -155,16 +151,9 @@ def _side(
     name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], seeds: int | None
 ) -> Side:
     """Return one side from its runs' summaries, if there are runs; else its seeds, if known."""
-    scores = {
-        line.benchmark: [run.rows[line.benchmark] for run in runs if line.benchmark in run.rows]
-        for line in lines
-    }
-    means = {benchmark: macro_average(rows) for benchmark, rows in scores.items()}
-    counts = {
-        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs)
-        for line in lines
-        if runs
-    }
+    names = [line.benchmark for line in lines]
+    means = {n: macro_average(run.rows[n] for run in runs if n in run.rows) for n in names}
+    counts = {n: sum(shared.invalid(run, n) for run in runs) for n in names if runs}
     over = "runs, each over all of its items with a score"
     return Side(name, len(runs) or seeds, means, counts, over)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -100,6 +100,7 @@ def _style() -> dict[str, Any]:
 def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> Canvas:
     """Return the drawing; avoids pyplot, which changes global state."""
     from matplotlib.figure import Figure as New
+    from matplotlib.lines import Line2D
     from matplotlib.text import Text
 
     heights = [_height(chart) for chart in charts]
@@ -107,11 +108,13 @@ def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> 
     canvas = New(figsize=(WIDTH, sum(heights) + 0.24 * lines + 0.1), layout="constrained")
     if charts:
         panels = canvas.subplots(len(charts), 1, squeeze=False, height_ratios=heights)
+        draw: Mapping[type, Any] = {RowChart: _rows, Plot: _plot, Heat: _heat}
         for axes, chart in zip(panels.flat, charts, strict=True):
-            _draw(axes, chart)
+            draw[type(chart)](axes, chart)
     if legend:
         place = "outside lower center" if charts else "center"
-        canvas.legend(handles=[_handle(*entry) for entry in legend], ncols=2, loc=place)
+        handles = [Line2D([], [], label=label, **_look(*look)) for label, *look in legend]
+        canvas.legend(handles=handles, ncols=2, loc=place)
     for text in canvas.findobj(Text):
         text.set_text(visible(text.get_text()))
     return canvas
@@ -125,16 +128,6 @@ def _height(chart: Chart) -> float:
             return 4.2 if chart.chance is not None else 2.3
         case Heat():
             return 0.28 * len({depth for _, depth in chart.cells}) + 0.9
-
-
-def _draw(axes: Axes, chart: Chart) -> None:
-    match chart:
-        case RowChart():
-            _rows(axes, chart)
-        case Plot():
-            _plot(axes, chart)
-        case Heat():
-            _heat(axes, chart)
 
 
 def _rows(axes: Axes, chart: RowChart) -> None:
@@ -196,12 +189,6 @@ def _look(colour: str, marker: int) -> dict[str, Any]:
     }
 
 
-def _handle(label: str, colour: str, marker: int) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=label, **_look(colour, marker))
-
-
 def _heat(axes: Axes, chart: Heat) -> None:
     from matplotlib.patches import Rectangle
 
@@ -216,10 +203,7 @@ def _heat(axes: Axes, chart: Heat) -> None:
         axes.text(x, y, f"{100 * score:.0f}", ha="center", va="center")
     axes.set_xlim(-0.5, len(lengths) - 0.5)
     axes.set_ylim(len(depths) - 0.5, -0.5)
-    axes.set_xticks(range(len(lengths)), [_tokens(length) for length in lengths])
+    tokens = [f"{length // 1024}k" if length >= 1024 else str(length) for length in lengths]
+    axes.set_xticks(range(len(lengths)), tokens)
     axes.set_yticks(range(len(depths)), [str(depth) for depth in depths])
     axes.set(title=chart.title, xlabel="length, tokens", ylabel="depth, percent")
-
-
-def _tokens(length: int) -> str:
-    return f"{length // 1024}k" if length >= 1024 else str(length)

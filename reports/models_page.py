@@ -46,10 +46,8 @@ def page(found: ModelsComparison, name: str) -> Page:
 
 
 def _headline(found: ModelsComparison) -> str:
-    better = [
-        each.plus for each in found.contrasts
-        if each.macro.verdict is not None and each.macro.verdict.is_better
-    ]  # fmt: skip
+    verdicts = {each.plus: each.macro.verdict for each in found.contrasts}
+    better = [plus for plus, verdict in verdicts.items() if verdict and verdict.is_better]
     parts = [f"better than {found.baseline}: {', '.join(better)}"] if better else []
     if found.losing:
         parts.append(f"a loss to {found.baseline}: {', '.join(found.losing)}")
@@ -94,13 +92,10 @@ def _contrasts(found: ModelsComparison) -> Table:
         Column("mde", "MDE", "width"), Column("verdict", "Verdict", "verdict"),
     )  # fmt: skip
     rows = [
-        {
-            **asdict(each.macro), "name": each.name, "p_holm": each.p_holm,
-            "interval_low": each.macro.low, "interval_high": each.macro.high,
-            "verdict": each.macro.verdict,
-        }
+        {**asdict(each.macro), "name": each.name, "p_holm": each.p_holm}
+        | {"interval_low": each.macro.low, "interval_high": each.macro.high}
         for each in found.contrasts
-    ]  # fmt: skip
+    ]
     return Table("contrasts", f"Each model against {found.baseline}, in points", columns, rows,
                  "contrasts, {name}")  # fmt: skip
 
@@ -117,15 +112,12 @@ def _details(found: ModelsComparison, runs: Mapping[str, Run]) -> Sequence[Colla
         invalid = {n: shared.invalid(runs[name], n) for n in means[name]} if name in runs else {}
         return Side(name, 1, means[name], invalid, "items that are compared", bounds[name])
 
-    return [
-        Collapsible(each.name, (
-            tables.benchmarks(
-                f"delta-{number}", each.name, each.benchmarks, side(each.plus), side(each.minus),
-                rules,
-            ),
-        ))
-        for number, each in enumerate(found.contrasts)
-    ]  # fmt: skip
+    made = []
+    for number, each in enumerate(found.contrasts):
+        plus, minus, id_ = side(each.plus), side(each.minus), f"delta-{number}"
+        table = tables.benchmarks(id_, each.name, each.benchmarks, plus, minus, rules)
+        made.append(Collapsible(each.name, (table,)))
+    return made
 
 
 def _flips(found: ModelsComparison) -> Sequence[Section]:

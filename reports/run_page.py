@@ -95,14 +95,10 @@ def _ends(interval: ScoreInterval | None) -> dict[str, float | None]:
 
 def _items(run: Run) -> Section:
     columns = (
-        Column("benchmark", "Benchmark", pick=True),
-        Column("id", "Item"),
-        Column("value", "Score", "number"),
-        Column("status", "Status", pick=True),
-        Column("prediction", "Prediction"),
-        Column("target", "Target"),
-        Column("answer", "Answer"),
-    )
+        Column("benchmark", "Benchmark", pick=True), Column("id", "Item"),
+        Column("value", "Score", "number"), Column("status", "Status", pick=True),
+        Column("prediction", "Prediction"), Column("target", "Target"), Column("answer", "Answer"),
+    )  # fmt: skip
     each = max(1, ITEMS // max(len(run.rows), 1))
     rows, total = [], 0
     for name in run.rows:

@@ -141,12 +141,10 @@ def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
 def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
     """Return each run's folder, model and software; what they share is one sentence."""
     made = (
-        Column("sampling", "Sampling"),
-        Column("backend", "Backend"),
-        Column("versions", "Versions"),
-        Column("commit", "Source commit"),
+        Column("sampling", "Sampling"), Column("backend", "Backend"),
+        Column("versions", "Versions"), Column("commit", "Source commit"),
         Column("machine", "Machine"),
-    )
+    )  # fmt: skip
     rows = [_run_row(run) for run in runs]
     alike = [c for c in made if len(rows) > 1 and len({row[c.key] for row in rows}) == 1]
     columns = (
@@ -198,16 +196,12 @@ def _sampling(manifest: Mapping[str, Any]) -> str:
 def _protocols(runs: Sequence[Run]) -> Table:
     """Return each benchmark's prompt settings; runs that agree share a row."""
     columns = (
-        Column("benchmark", "Benchmark"),
-        Column("protocol", "Protocol"),
-        Column("data", "Data"),
+        Column("benchmark", "Benchmark"), Column("protocol", "Protocol"), Column("data", "Data"),
         Column("n", "Items", "count"),
         Column("official", "Official", "count", "Items of the official data set"),
-        Column("max_tokens", "Max tokens", "count"),
-        Column("clusters", "Clusters"),
-        Column("scoring", "Scorer"),
-        Column("runs", "Runs", "count"),
-    )
+        Column("max_tokens", "Max tokens", "count"), Column("clusters", "Clusters"),
+        Column("scoring", "Scorer"), Column("runs", "Runs", "count"),
+    )  # fmt: skip
     seen: dict[str, dict[str, Any]] = {}
     for run in runs:
         for name, row in run.rows.items():

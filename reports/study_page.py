@@ -31,6 +31,7 @@ from reports.tables import Column, Side, Table
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
+TESTED = "The contrasts of the macro average, in points"
 CHECKS = (
     "Checks outside the order of tests, each at alpha. They can only withhold a claim: a method "
     "that does not beat the model before training gained nothing, and a control that loses to the "
@@ -202,10 +203,14 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
         f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
-    figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
+    figure, table = (
+        figures.forest(lines, rules.margin),
+        tables.contrasts("contrasts", TESTED, lines, rules),
+    )
     blocks: list[Block] = [text, figure, table]
     if checks := study.report.analysis.checks:
-        blocks += [CHECKS, tables.checks(checks, rules)]
+        caption = "Arms against the base, and controls, in points"
+        blocks += [CHECKS, tables.contrasts("checks", caption, checks, rules)]
     if study.report.bootstrap:
         blocks.append(f"{study.report.bootstrap}.")
     return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
@@ -399,8 +404,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
     own = any(row["norm_own"] is not None for row in rows)
     shown = "Pairs by a loss" if own else "Pairs by SFT, L_CA"
     columns: tuple[Column, ...] = (
-        Column("model", "Model"),
-        Column("optimizer_steps", "Steps", "count", "Optimizer steps"),
+        Column("model", "Model"), Column("optimizer_steps", "Steps", "count", "Optimizer steps"),
         Column("train_tokens", "Train tokens", "count"),
         Column("generated_tokens", "Generated tokens", "count"),
         Column("grpo_forwards", "GRPO forwards", "count"),
@@ -413,8 +417,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("norm_ce", "Gradient, cross-entropy", "number",
                "Mean gradient norm of the loss, where the letter is learned by cross-entropy"),
         Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),
-        Column("seconds", "Training", "seconds"),
-        Column("run_seconds", "Evaluation", "seconds"),
+        Column("seconds", "Training", "seconds"), Column("run_seconds", "Evaluation", "seconds"),
     )  # fmt: skip
     if own:
         columns += (

@@ -178,13 +178,9 @@ def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, A
     ]  # fmt: skip
     rows: list[Row] = [{"benchmark": name, **means} for name, means in by_benchmark.items()]
     rows.append({"benchmark": AVERAGE, **{arm: line.mean for arm, line in arms.items()}})
-    return Table(
-        "scores",
-        "Mean score of each arm, in percent",
-        (Column("benchmark", "Benchmark"), *columns),
-        rows,
-        foot=len(rows) - 1,
-    )
+    columns.insert(0, Column("benchmark", "Benchmark"))
+    caption = "Mean score of each arm, in percent"
+    return Table("scores", caption, tuple(columns), rows, foot=len(rows) - 1)
 
 
 def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
@@ -210,18 +206,8 @@ def _difference_row(line: Line | BenchmarkLine) -> dict[str, Any]:
     }
 
 
-def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
-    """Return the table of contrasts, in the order in which they are tested."""
-    caption = "The contrasts of the macro average, in points"
-    return _contrasts("contrasts", caption, lines, rules)
-
-
-def checks(lines: Sequence[Line], rules: Rules) -> Table:
-    """Return the table of the checks: arms against the start, controls against the baseline."""
-    return _contrasts("checks", "Arms against the base, and controls, in points", lines, rules)
-
-
-def _contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> Table:
+def contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> Table:
+    """Return the table of contrasts, in the order in which they are tested, or of checks."""
     delta, mde = _difference(rules)
     columns = (
         Column("kind", "Question", pick=True),
@@ -233,12 +219,11 @@ def _contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> T
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
         _tost(rules),
         mde,
-        Column(
-            "alt_variance", "Other variance", "interval", "By the variance that was not planned"
-        ),
+        Column("alt_variance", "Other variance", "interval",
+               "By the variance that was not planned"),
         Column("boot", "Items resampled", "interval", "Hierarchical bootstrap: seeds and items"),
         Column("verdict", "Verdict", "verdict", pick=True),
-    )
+    )  # fmt: skip
     rows = [_difference_row(line) for line in lines]
     return Table(id_, caption, columns, rows, "analysis.json, contrast {name}", search=True)
 

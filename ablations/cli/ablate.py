@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from ablations.arms import Role
-from ablations.cli.exclude import exclude_option, exclusion_lines
+from ablations.cli.compare import exclude_option, exclusion_lines
 from ablations.interrupts import Interrupted, listening
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablations.cli.exclude import exclude_option, exclusion_lines
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
-from harness.cli.options import FOLDER, POINTS, option
+from harness.cli.options import FILE, FOLDER, POINTS, option
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
 from harness.errors import UsageError
@@ -21,8 +20,14 @@ from harness.files.text import counted
 if TYPE_CHECKING:
     from ablations.statistics.comparison.models import ModelContrast, ModelsComparison
     from ablations.statistics.comparison.sides import Comparison
+    from ablations.statistics.exclusions import WithAllItems
 
 WORST = 10  # categories of flips that are printed per model
+
+
+exclude_option = option("--exclude", FILE,
+    "Leave out the items in this file of 'harness pairs check --tainted'; the result with "
+    "them is shown next to it.", metavar="FILE")  # fmt: skip
 
 
 class Several(click.Command):
@@ -222,3 +227,19 @@ def _flips(contrast: ModelContrast) -> list[tuple[str, ...]]:
         for row in islice(contrast.flips, WORST)
     ]
     return [header, *rows]
+
+
+def exclusion_lines(excluded: Mapping[str, int], with_all: Sequence[WithAllItems]) -> list[str]:
+    """Return which items were left out, and the differences with them."""
+    from ablations.statistics.text.formatting import interval, points
+
+    if not excluded:
+        return []
+    counts = ", ".join(f"{name} {number}" for name, number in excluded.items())
+    lines = [f"items left out (--exclude): {counts}"]
+    for line in with_all:
+        bounds = "" if line.low is None else f" {interval(line.low, line.high)}"
+        lines.append(
+            f"with them: {line.name} {points(line.delta)}{bounds} {line.verdict or ''}".rstrip()
+        )
+    return lines

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablations.cli.compare import Several
-from ablations.cli.exclude import exclude_option
+from ablations.cli.compare import Several, exclude_option
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.options import FILE, FOLDER, option

@@ -12,22 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.files.text import counted
-from harness.protocols import FailedItem, Model
+from harness.protocols import FailedItem, Model, Progress
 from harness.records import Item
 
 
-@dataclass
-class Silent:
+class Silent(Progress):
     """A progress that says nothing."""
-
-    def start(self, benchmark: str, total: int, done: int) -> None:
-        """Nothing."""
-
-    def advance(self, benchmark: str, score: Any) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,8 @@ Inference = Literal["seeds", "items"]
 # The arms of the built-in study.
 (BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
 DATA_CONTROLS, PLACEBOS = with_role("data_control"), with_role("placebo")
-NO_GAIN = (
-    Verdict.EQUIVALENT,
-    Verdict.BETTER_WITHIN_MARGIN,
-    Verdict.WORSE_WITHIN_MARGIN,
-    Verdict.WORSE,
-)
+NO_GAIN = (Verdict.EQUIVALENT, Verdict.BETTER_WITHIN_MARGIN, Verdict.WORSE_WITHIN_MARGIN,
+           Verdict.WORSE)  # fmt: skip
 """The verdicts on a data arm that cannot gain more than the margin."""
 ONE_SEED = "one seed only: differences describe these checkpoints, not the method"
 

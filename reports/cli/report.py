@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ablations.cli.exclude import exclude_option
+from ablations.cli.compare import exclude_option
 from harness.cli import options
 from harness.cli.options import FILE, FOLDER, option
 from harness.cli.output import echo

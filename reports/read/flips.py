@@ -130,15 +130,16 @@ def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
 
 def _sample(flipped: Sequence[Flip]) -> list[Flip]:
     """Return a few: benchmarks in turn, largest difference first, ties by a hash."""
+
+    def order(flip: Flip) -> tuple[float, str]:
+        name = f"{flip.benchmark}/{flip.id}".encode()
+        return -abs(flip.after - flip.before), hashlib.sha256(name).hexdigest()
+
     groups: dict[str, list[Flip]] = {}
-    for flip in sorted(flipped, key=lambda flip: (-abs(flip.after - flip.before), _hash(flip))):
+    for flip in sorted(flipped, key=order):
         groups.setdefault(flip.benchmark, []).append(flip)
     turns = chain.from_iterable(zip_longest(*groups.values()))
     return list(islice((flip for flip in turns if flip is not None), SHOWN))
-
-
-def _hash(flip: Flip) -> str:
-    return hashlib.sha256(f"{flip.benchmark}/{flip.id}".encode()).hexdigest()
 
 
 def target(value: Any) -> str:

@@ -38,18 +38,14 @@ class Run:
     @property
     def anchor(self) -> str:
         """The run's anchor on the page."""
-        return "run-" + slug(self.label)
+        letters = (c if c.isalnum() else "-" for c in self.label.lower())
+        return "run-" + "".join(letters).strip("-")
 
     @property
     def last(self) -> Mapping[str, Any]:
         """The manifest's latest invocation."""
         last: Mapping[str, Any] = (self.manifest["invocations"] or [{}])[-1]
         return last
-
-
-def slug(text: str) -> str:
-    """Return a text as an anchor name."""
-    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
 
 
 def open_run(path: Path, label: str) -> Run:

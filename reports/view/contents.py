@@ -132,8 +132,8 @@ def _right(value: float | None) -> bool | None:
 
 
 def _other_verdict(answer: ShownAnswer, other: SecondaryScore | None) -> bool:
-    pair = (_right(answer.sample.score.value), _right(other.value if other else None))
-    return None not in pair and pair[0] != pair[1]
+    pair = {_right(answer.sample.score.value), _right(other.value if other else None)}
+    return pair == {True, False}
 
 
 def item(view: View, place: Place, sides: Sides) -> dict[str, Any]:

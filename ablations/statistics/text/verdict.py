@@ -23,13 +23,8 @@ _OVER_START = {
     Verdict.INCONCLUSIVE: "is not shown to be better than {}",
 }
 # Verdicts that exclude a loss beyond the margin.
-_NO_LOSS = (
-    Verdict.BETTER,
-    Verdict.BETTER_WITHIN_MARGIN,
-    Verdict.EQUIVALENT,
-    Verdict.WORSE_WITHIN_MARGIN,
-    Verdict.NON_INFERIOR,
-)
+_NO_LOSS = (Verdict.BETTER, Verdict.BETTER_WITHIN_MARGIN, Verdict.EQUIVALENT,
+            Verdict.WORSE_WITHIN_MARGIN, Verdict.NON_INFERIOR)  # fmt: skip
 # What is missing from a study without an arm of a role.
 _LACKING: dict[Role, str] = {
     "start": "the model before training",
