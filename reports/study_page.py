@@ -203,11 +203,8 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
         f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
-    figure, table = (
-        figures.forest(lines, rules.margin),
-        tables.contrasts("contrasts", TESTED, lines, rules),
-    )
-    blocks: list[Block] = [text, figure, table]
+    table = tables.contrasts("contrasts", TESTED, lines, rules)
+    blocks: list[Block] = [text, figures.forest(lines, rules.margin), table]
     if checks := study.report.analysis.checks:
         caption = "Arms against the base, and controls, in points"
         blocks += [CHECKS, tables.contrasts("checks", caption, checks, rules)]

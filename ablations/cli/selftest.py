@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def selftest(
         "gpu": gpu,
         "machine": machine,
         "checks": checks,
-        "results": [finding.as_json() for finding in found],
+        "results": list(map(asdict, found)),
         "failed": failed,
         "seconds": time.monotonic() - begun,
         "logs": str(folder) if failed else None,

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -128,7 +129,9 @@ def _vllm_server(model: Path, folder: Path) -> Iterator[str]:
 
     first, second = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
     os.environ["CUDA_VISIBLE_DEVICES"] = first
-    port, log = _free_port(), folder / "trl-server.log"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = folder / "trl-server.log"
     words = f"-m trl.scripts.vllm_serve --host 127.0.0.1 --port {port} --dtype float32"
     command = [sys.executable, *words.split(), "--max_model_len", "4096", "--model", str(model)]
     env = {**without_keys(os.environ), "CUDA_VISIBLE_DEVICES": second}
@@ -144,14 +147,6 @@ def _vllm_server(model: Path, folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _healthy(url: str) -> bool:

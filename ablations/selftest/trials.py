@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +59,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of a trial; ``figures`` are by name, ``log`` is the end of a failed one's."""
+    """What became of a trial; ``log``: the end of a failed one's.
+
+    ``figures`` are by name: ``{"value", "unit"}``, infinite values None.
+    """
 
     part: str
     trial: str
@@ -68,10 +71,6 @@ class Finding:
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     log: Sequence[str] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding as JSON: a figure is ``{"value", "unit"}``, infinite values null."""
-        return asdict(self)
 
     def text(self) -> str:
         """Return why it failed or was skipped, then its figures."""

@@ -6,7 +6,6 @@ import base64
 import gzip
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -85,14 +84,14 @@ def _differences(view: View) -> list[str]:
 
 def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -> None:
     """Write the page as one file, and images beside it; `UsageError` if a file is in the way."""
-    beside = Beside(path.with_name(f"{path.name.removesuffix('.html')}_files"))
+    images = path.with_name(f"{path.name.removesuffix('.html')}_files")
     entries: list[Any] = []
     chunks: list[str] = []
     try:
         with progress(view.places) as places:
             left = iter(places)
             while chunk := list(islice(left, CHUNK)):
-                made = [_whole(view, place, prompts, beside) for place in chunk]
+                made = [_whole(view, place, prompts, images) for place in chunk]
                 entries += [each for each, _ in made]
                 chunks.append(packed([each for _, each in made]))
         notes = list(prompts.notes.values()) if prompts else []
@@ -103,27 +102,21 @@ def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -
 
 
 def _whole(
-    view: View, place: Place, prompts: Prompts | None, beside: Beside
+    view: View, place: Place, prompts: Prompts | None, images: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     sides = view.answers(place)
-    pictures = {} if prompts is None else with_images(place, sides, prompts, beside.add)
+    pictures = {} if prompts is None else with_images(place, sides, prompts, partial(_add, images))
     return entry(place, sides), item(view, place, sides) | pictures
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The folder beside a page that holds its images."""
-
-    folder: Path
-
-    def add(self, place: Place, part: ImagePart, number: int) -> str:
-        """Write an image, and return its address; `UsageError` if a link is in the way."""
-        content, kind = encoded(part.image, SIDE)
-        parent = self.folder / file_name(place.benchmark)
-        for folder in (self.folder, parent):
-            plain.check_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        path = parent / f"{file_name(f'{place.id}-{number}')}{ENDINGS[kind]}"
-        with open(path, "wb", opener=plain.opener) as stream:
-            stream.write(content)
-        return "/".join(map(quote, path.relative_to(self.folder.parent).parts))
+def _add(images: Path, place: Place, part: ImagePart, number: int) -> str:
+    """Write an image to a folder, and return its address; `UsageError` if a link is in the way."""
+    content, kind = encoded(part.image, SIDE)
+    parent = images / file_name(place.benchmark)
+    for folder in (images, parent):
+        plain.check_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    path = parent / f"{file_name(f'{place.id}-{number}')}{ENDINGS[kind]}"
+    with open(path, "wb", opener=plain.opener) as stream:
+        stream.write(content)
+    return "/".join(map(quote, path.relative_to(images.parent).parts))

@@ -93,7 +93,10 @@ class Design:
         """
         methods = _with(roles, "method")
         if len(methods) == 1:
-            steps = [_expanded(roles, *pair) for pair in _ASKED]
+            steps = [
+                tuple(Contrast(kind, a, b) for a in _with(roles, plus) for b in _with(roles, minus))
+                for (plus, minus), kind in _ASKED.items()
+            ]
             made = (Step(step, _RULES.get(step[0].kind, "all")) for step in steps if step)
             return cls(roles, tuple(made))
         against = (*_with(roles, "baseline"), *_with(roles, "data_control", "placebo"))
@@ -110,11 +113,8 @@ class Design:
         """Return the name that seeds each custom arm's draws: renaming it changes no interval."""
         mine: dict[str, str] = {}
         for role in set(self.roles.values()):
-            own = [
-                arm for arm, its in self.roles.items() if its == role and arm not in STANDARD.roles
-            ]
-            free = [arm for arm, its in STANDARD.roles.items() if its == role]
-            free = [arm for arm in free if arm not in self.roles]
+            own = [arm for arm in _with(self.roles, role) if arm not in STANDARD.roles]
+            free = [arm for arm in _with(STANDARD.roles, role) if arm not in self.roles]
             places = (f"{role} {place}" for place in range(len(free), len(own)))
             mine |= zip(own, (*free, *places), strict=False)
         return mine
@@ -187,20 +187,8 @@ class Design:
         return _ASKED.get((self.roles.get(plus), self.roles.get(minus)), "contrast")
 
 
-def _with(roles: Mapping[str, Role | None], *wanted: Role) -> list[str]:
+def _with(roles: Mapping[str, Role | None], *wanted: Role | None) -> list[str]:
     return [arm for arm, role in roles.items() if role in wanted]
-
-
-def _expanded(
-    roles: Mapping[str, Role | None], plus: Role | None, minus: Role | None
-) -> tuple[Contrast, ...]:
-    pairs = [
-        (a, b)
-        for a, role_a in roles.items()
-        for b, role_b in roles.items()
-        if (role_a, role_b) == (plus, minus)
-    ]
-    return tuple(Contrast(_ASKED[plus, minus], *pair) for pair in pairs)
 
 
 def standard(table: Iterable[Arm] = ARMS.values()) -> Design:
