@@ -9,15 +9,8 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from ablations.statistics.estimates import (
-    ROUNDING,
-    Array,
-    Estimate,
-    Items,
-    average,
-    clustered,
-    is_binary,
-)
+from ablations.statistics import estimates
+from ablations.statistics.estimates import Array, Estimate, Items
 from ablations.statistics.lines import MEAN
 from ablations.statistics.scores import ScoreTable, read
 from harness.errors import UsageError
@@ -44,10 +37,10 @@ def score_interval(values: Array, items: Items, level: float = LEVEL) -> ScoreIn
     by_seed = items.mean(values)
     if len(by_seed) > 1:
         return _over_seeds(by_seed, level)
-    if items.independent and is_binary(values):
+    if items.independent and estimates.is_binary(values):
         return _wilson(float(by_seed[0]), values.shape[-1], level)
-    estimate = clustered(values[0], items)
-    if estimate.se < ROUNDING and np.ptp(values) == 0:
+    estimate = estimates.clustered(values[0], items)
+    if estimate.se < estimates.ROUNDING and np.ptp(values) == 0:
         return _wilson(float(by_seed[0]), len(np.unique(items.clusters)), level)
     return _cut(estimate, level)
 
@@ -67,9 +60,9 @@ def mean_interval(
     by_seed = np.mean([items[name].mean(y) for name, y in values.items()], axis=0)
     if len(by_seed) > 1:
         return _over_seeds(by_seed, level)
-    estimates = [clustered(y[0], items[name]) for name, y in values.items()]
-    kept = [estimate for estimate in estimates if not np.isnan(estimate.se)] if partial else []
-    return _cut(average(kept or estimates), level)
+    every = [estimates.clustered(y[0], items[name]) for name, y in values.items()]
+    kept = [estimate for estimate in every if not np.isnan(estimate.se)] if partial else []
+    return _cut(estimates.average(kept or every), level)
 
 
 def _over_seeds(by_seed: Array, level: float) -> ScoreInterval:
@@ -110,10 +103,10 @@ def intervals_of(
     return {**scores, MEAN: mean_interval(values, table.items, level, partial=partial)}
 
 
-def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
+def run_intervals(run: Path) -> Mapping[str, ScoreInterval]:
     """Return the intervals of a run's scores and their `MEAN`; empty while some are missing."""
     try:
         table = read({"run": [run]})
     except UsageError:
         return {}
-    return intervals_of(table, "run", level, partial=False)
+    return intervals_of(table, "run", partial=False)

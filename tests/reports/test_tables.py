@@ -18,13 +18,15 @@ from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine
 from reports import output as reports
 from reports import tables
-from reports.read import paper
 from reports.read.study import read
 from tests.reports.studies import frame
 
 
 def test_the_papers_table_has_its_printed_averages() -> None:
-    printed = {row.pop("benchmark"): row for row in paper.vqa12()}
+    # The VQA table that the paper (arXiv 2606.17053) prints.
+    text = (Path(__file__).parent / "paper_vqa12.csv").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    printed = {row.pop("benchmark"): row for row in csv.DictReader(lines)}
     for row in printed.values():
         del row["category"]
     last = printed.pop("average")

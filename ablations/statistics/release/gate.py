@@ -9,18 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ablations.statistics import estimates
 from ablations.statistics.analysis import CLUSTERED, WELCH, number
 from ablations.statistics.comparison.sides import CHECKPOINTS, A, B, methods, read_sides
 from ablations.statistics.design.needs import ItemsDesign, Needs, SeedsDesign, Target, sampling_part
-from ablations.statistics.estimates import (
-    Array,
-    Components,
-    Estimate,
-    Items,
-    Ratio,
-    components,
-    is_binary,
-)
+from ablations.statistics.estimates import Array, Components, Estimate, Items, Ratio
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions
 from ablations.statistics.intervals import score_interval
 from ablations.statistics.release import rule
@@ -238,9 +231,10 @@ def _case(
     items = table.items[name]
     baseline, candidate = table.scores[name][A], table.scores[name][B]
     evidence: rule.Evidence
+    binary = estimates.is_binary(baseline) and estimates.is_binary(candidate)
     if len(baseline) > 1:
         evidence = rule.OverSeeds(items.mean(candidate), items.mean(baseline))
-    elif name in table.single and items.independent and is_binary(np.stack([baseline, candidate])):
+    elif name in table.single and items.independent and binary:
         evidence = rule.Cells.of(candidate[0], baseline[0])
     else:
         evidence = rule.OverItems(candidate[0], baseline[0], items)
@@ -350,7 +344,7 @@ def _least(needs: Sequence[Needs]) -> Needs:
 def _design(case: _Case, limit: rule.Limit, se: float) -> ItemsDesign | SeedsDesign:
     n, (baseline, candidate) = len(case.items.clusters), case.scores
     if isinstance(case.evidence, rule.OverSeeds):
-        sides = [components([y], [case.items]) for y in case.scores]
+        sides = [estimates.components([y], [case.items]) for y in case.scores]
         of = Components(*(float(np.mean([getattr(s, part) for s in sides]))
                           for part in ("training", "decoding")))  # fmt: skip
         return SeedsDesign(of, min(map(len, case.scores)), n, case.repeats, case.sampled)

@@ -190,7 +190,7 @@ def limits_of(policy: Limits, baseline: float) -> tuple[Limit, ...]:
     return absolute, Limit(policy.sign, 1 - policy.sign * relative, 0.0)
 
 
-def relative_change(evidence: Evidence, kept: float, level: float = 1 - ALPHA) -> Ratio:
+def relative_change(evidence: Evidence, kept: float) -> Ratio:
     """Return candidate / baseline - 1 with Fieller's interval.
 
     With t tests it contains ``kept`` - 1 exactly if the interval of the room contains 0.
@@ -200,7 +200,7 @@ def relative_change(evidence: Evidence, kept: float, level: float = 1 - ALPHA) -
     variances = (float(candidate.se) ** 2, float(baseline.se) ** 2)
     shared = (sum(variances) - float(difference.se) ** 2) / 2
     means, df = (float(candidate.delta), float(baseline.delta)), float(tested.df)
-    ratio = estimates.fieller(*means, (*variances, shared), df, level)
+    ratio = estimates.fieller(*means, (*variances, shared), df, 1 - ALPHA)
     return Ratio(*(None if r is None else r - 1 for r in (ratio.value, ratio.low, ratio.high)))
 
 
