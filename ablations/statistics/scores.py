@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -52,7 +52,7 @@ class ScoreTable:
     single: frozenset[str]
     notes: tuple[str, ...]
     gaps: tuple[Gap, ...] = ()
-    backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    backends: Mapping[str, Set[str]] = field(default_factory=dict)
     sampled: bool = False
     excluded: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -154,72 +154,59 @@ def read(
 
     Of ``start``, the model before training, several are samples of one model.  With ``overlap``
     only the items that all hold are read of logs of different items, which nobody can fill.
-
     `UsageError` if a folder is not a run, a run or checkpoint counts as several seeds, no benchmark
     is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
     runs, names, lacking, unknown = _opened(groups, start)
     gaps, notes = _left_out(lacking)
-    read_here = [_benchmark(runs, name, exclude, unknown[name], overlap) for name in names]
-    scored = {each.name: each.scores for each in read_here if each.scores is not None}
-    if not scored:
-        imported = any(run.manifest.get("origin") == "imported" for run in runs)
-        hint = ": import the logs again with the data, or with --source-scores" if imported else ""
-        raise UsageError(
-            f"nothing to compare: no item of {', '.join(names)} has a score in every run{hint}"
-        )
-    notes += [note for each in read_here for note in each.notes]
-    notes += notes_of((name, run.note(name)) for name in scored for run in runs)
+    scores: dict[str, dict[str, Array]] = {}
+    items, parts, left_out, excluded, single = {}, {}, {}, {}, set()
+    for name in names:
+        answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
+        _check_scoring(runs, answers, name)
+        content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
+        notes += _unrecorded(name, unknown[name], content)
+        first, kept = answers[0], set.intersection(*(set(of_run.values) for of_run in answers))
+        if kept:
+            kinds, scores[name] = _by_arm(runs, answers, sorted(kept))
+            items[name] = _items(kinds, runs[0].asked(name)["headline"], name)
+            parts[name] = [of_item for _, of_item in kinds]
+            single |= {name} if all(of_run.single for of_run in answers) else set()
+            notes += _remarks(name, len(first.asked) - len(kept), items[name])
+            notes += _regrouped(runs, answers, name)
+        else:
+            notes.append(f"{name}: left out, no item has a score in every run")
+        excluded[name] = len(first.excluded)
+        left_out[name] = tuple(sorted(first.asked.union(first.excluded, *others.values()) - kept))
+        gaps += _gaps(runs, answers, name, others)
+    if not scores:
+        raise UsageError(_nothing(runs, names))
     return ScoreTable(
-        {name: each.by_arm for name, each in scored.items()},
-        {name: each.items for name, each in scored.items()},
-        frozenset(name for name, each in scored.items() if each.single),
-        tuple(notes),
-        (*gaps, *(gap for each in read_here for gap in each.gaps)),
-        {
-            arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
-            for arm in groups
-        },
+        scores,
+        items,
+        frozenset(single),
+        (*notes, *notes_of((name, run.note(name)) for name in scores for run in runs)),
+        tuple(gaps),
+        {arm: set[str]().union(*(r.backends for r in runs if r.arm == arm)) for arm in groups},
         sampled=runs[0].temperature > 0,
-        excluded={each.name: each.excluded for each in read_here if each.excluded},
-        left_out={each.name: each.left_out for each in read_here if each.left_out},
-        parts={name: each.parts for name, each in scored.items()},
+        excluded={name: number for name, number in excluded.items() if number},
+        left_out={name: ids for name, ids in left_out.items() if ids},
+        parts=parts,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Benchmark:
-    """What all runs say of a benchmark; ``scores`` is None if no item has one in every run."""
-
-    name: str
-    scores: _Scores | None
-    excluded: int
-    left_out: tuple[str, ...]
-    gaps: Sequence[Gap]
-    notes: Sequence[str]
+def _nothing(runs: Sequence[_Run], names: Sequence[str]) -> str:
+    imported = any(run.manifest.get("origin") == "imported" for run in runs)
+    hint = ": import the logs again with the data, or with --source-scores" if imported else ""
+    return f"nothing to compare: no item of {', '.join(names)} has a score in every run{hint}"
 
 
-def _benchmark(
-    runs: Sequence[_Run], name: str, exclude: Exclusions, unknown: Sequence[str], overlap: bool
-) -> _Benchmark:
-    answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
-    _check_scoring(runs, answers, name)
-    content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
-    # The data of a run are known where its log records them.
+def _unrecorded(name: str, unknown: Sequence[str], content: Mapping[str, bool]) -> list[str]:
+    """Return a note on what some run does not record; its data are known where its log has them."""
     missing = [each for each in unknown if not (each == "data" and content["data"])]
-    not_known = dict.fromkeys([*missing, *(what for what, known in content.items() if not known)])
-    notes = [f"{name}: not recorded by every run: {', '.join(not_known)}"] if not_known else []
-    kept = set.intersection(*(set(of_run.values) for of_run in answers))
-    asked, excluded = answers[0].asked, answers[0].excluded
-    scores = _scores(runs, answers, name, sorted(kept)) if kept else None
-    if scores is None:
-        notes.append(f"{name}: left out, no item has a score in every run")
-    else:
-        notes += _remarks(name, len(asked) - len(scores.parts), scores.items)
-        notes += _regrouped(runs, answers, name)
-    without = asked.union(excluded, *others.values()) - kept
-    gaps = _gaps(runs, answers, name, others)
-    return _Benchmark(name, scores, len(excluded), tuple(sorted(without)), gaps, notes)
+    missing += [what for what, known in content.items() if not known]
+    listed = ", ".join(dict.fromkeys(missing))
+    return [f"{name}: not recorded by every run: {listed}"] if listed else []
 
 
 def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]]:
@@ -230,29 +217,15 @@ def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """One benchmark: seeds x items by arm, item grouping, and whether no item repeats."""
-
-    by_arm: Mapping[str, Array]
-    items: Items
-    parts: Sequence[Sequence[str]]
-    single: bool
-
-
-def _scores(
-    runs: Sequence[_Run], answers: Sequence[_Answers], name: str, kept: Sequence[str]
-) -> _Scores:
-    kinds = [answers[0].kinds[item] for item in kept]
+def _by_arm(
+    runs: Sequence[_Run], answers: Sequence[_Answers], kept: Sequence[str]
+) -> tuple[list[tuple[str, tuple[str, ...]]], dict[str, Array]]:
+    """Return the items' clusters and parts, and their scores by arm, seeds x items."""
     rows: dict[str, list[list[float]]] = {}
     for run, of_run in zip(runs, answers, strict=True):
         rows.setdefault(run.arm, []).append([of_run.values[item] for item in kept])
-    return _Scores(
-        {arm: np.array(seeds) for arm, seeds in rows.items()},
-        _items(kinds, runs[0].asked(name)["headline"], name),
-        [parts for _, parts in kinds],
-        all(of_run.single for of_run in answers),
-    )
+    kinds = [answers[0].kinds[item] for item in kept]
+    return kinds, {arm: np.array(seeds) for arm, seeds in rows.items()}
 
 
 def gap_notes(
@@ -286,10 +259,10 @@ def overlap_notes(
 
 
 def backend_notes(
-    backends: Mapping[str, frozenset[str]], names: Mapping[str, str] = MappingProxyType({})
+    backends: Mapping[str, Set[str]], names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
     """Return a note if arms were run with different inference backends or dtypes."""
-    if len(frozenset[str]().union(*backends.values())) < 2:
+    if len(set[str]().union(*backends.values())) < 2:
         return []
     arms: dict[str, list[str]] = {}
     for arm, used in backends.items():
