@@ -16,6 +16,14 @@ from click.core import ParameterSource
 from ablations.arms import Role
 from ablations.cli.compare import exclude_option, exclusion_lines
 from ablations.interrupts import Interrupted, listening
+from ablations.statistics.text.formatting import (
+    decisive,
+    interval,
+    p_value,
+    points,
+    score_interval,
+    width,
+)
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.groups import PanelCommand
@@ -334,8 +342,6 @@ def report_text(report: Report, rules: Rules) -> str:
 
 
 def _scores(report: Report) -> list[tuple[str, ...]]:
-    from ablations.statistics.text.formatting import score_interval
-
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
     rows: list[tuple[str, ...]] = [
@@ -359,8 +365,6 @@ def _mean(scores: Sequence[float]) -> str:
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
-    from ablations.statistics.text.formatting import decisive, interval, p_value, points, width
-
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
     rows = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablations.statistics.text.formatting import cells, interval, p_value, points, score_interval
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.options import FILE, FOLDER, POINTS, option
@@ -113,8 +114,6 @@ def _is_many(runs: Sequence[Path], a: bool, b: bool, baseline: object) -> bool:
 
 
 def _text(found: Comparison) -> str:
-    from ablations.statistics.text.formatting import cells, p_value
-
     heads = ("benchmark", "items", "clusters", "B - A", "95 % interval", "p", "p (Holm)", "MDE")
     table: list[tuple[str, ...]] = [(*heads, "verdict", "test")]
     for line in found.benchmarks:
@@ -129,8 +128,6 @@ def _text(found: Comparison) -> str:
 
 def _sides(found: Comparison) -> list[str]:
     """Return which runs A and B are, and their scores."""
-    from ablations.statistics.text.formatting import score_interval
-
     lines = [
         f"{side}  {run.folder} ({run.manifest['model']['name']})"
         for side, runs in zip("AB", found.runs, strict=True)
@@ -152,8 +149,6 @@ def _below(found: Comparison) -> list[str]:
         "MDE: smallest difference detectable with 80 % power"
     ]
     if found.pooled is not None and found.bootstrap is not None:
-        from ablations.statistics.text.formatting import interval
-
         lines += [
             f"mean, one variance for both sides: {interval(*found.pooled)}",
             f"mean, items resampled (hierarchical bootstrap): {interval(*found.bootstrap)}; "
@@ -185,8 +180,6 @@ def _models_text(found: ModelsComparison) -> str:
 
 
 def _model_scores(found: ModelsComparison) -> list[tuple[str, ...]]:
-    from ablations.statistics.text.formatting import score_interval
-
     names = list(dict.fromkeys(row.name for row in found.models))
     cells: dict[str, list[str]] = {}
     for row in found.models:
@@ -201,8 +194,6 @@ _CELLS = ("delta", "95 % interval", "p", "p (Holm)", "MDE", "verdict")
 
 
 def _contrasts(found: ModelsComparison) -> list[tuple[str, ...]]:
-    from ablations.statistics.text.formatting import cells, p_value
-
     rows = [
         (each.name, *cells(each.macro, p_value(each.p_holm), found.alpha))
         for each in found.contrasts
@@ -211,8 +202,6 @@ def _contrasts(found: ModelsComparison) -> list[tuple[str, ...]]:
 
 
 def _benchmarks(contrast: ModelContrast, alpha: float) -> list[tuple[str, ...]]:
-    from ablations.statistics.text.formatting import cells, p_value
-
     rows = [
         (line.benchmark, str(line.items), *cells(line, p_value(line.p_holm), alpha))
         for line in contrast.benchmarks
@@ -231,8 +220,6 @@ def _flips(contrast: ModelContrast) -> list[tuple[str, ...]]:
 
 def exclusion_lines(excluded: Mapping[str, int], with_all: Sequence[WithAllItems]) -> list[str]:
     """Return which items were left out, and the differences with them."""
-    from ablations.statistics.text.formatting import interval, points
-
     if not excluded:
         return []
     counts = ", ".join(f"{name} {number}" for name, number in excluded.items())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablations.cli.compare import Several, exclude_option
+from ablations.statistics.text.formatting import interval, points
 from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.options import FILE, FOLDER, option
@@ -88,8 +89,6 @@ def text(found: Gate) -> str:
 
 
 def _row(line: GatedBenchmark) -> tuple[str, ...]:
-    from ablations.statistics.text.formatting import interval, points
-
     limits, sign = line.limits, line.limits.sign
     relative: Sequence[str] = ("", "", "")
     if line.max_relative_drop is not None and line.relative is not None:

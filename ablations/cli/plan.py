@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablations.statistics.text.formatting import width
 from harness.cli import options
 from harness.cli.options import POINTS, Finite, option
 from harness.cli.output import json_text, print_result
@@ -58,7 +59,6 @@ def _text(found: Sizing) -> str:
 
 def _row(row: Row) -> tuple[str, ...]:
     from ablations.statistics.design.needs import needs_text
-    from ablations.statistics.text.formatting import width
 
     if row.design is None:
         return (row.name, "", "", "", "-", "-")

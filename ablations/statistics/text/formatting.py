@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from ablations.statistics.estimates import Verdict
-
 if TYPE_CHECKING:
     from ablations.statistics.lines import BenchmarkLine, Line, Macro
 
@@ -32,7 +30,8 @@ def score_interval(low: float | None, high: float | None) -> str:
 
 def decisive(line: BenchmarkLine | Line | Macro, alpha: float) -> str:
     """Return the interval that decided the verdict; TOST's, of level 1 - 2 alpha, by name."""
-    if line.verdict is Verdict.EQUIVALENT and line.tost_low is not None:
+    # The text of Verdict.EQUIVALENT: its module imports scipy, which commands load late.
+    if line.verdict == "equivalent" and line.tost_low is not None:
         return f"{interval(line.tost_low, line.tost_high)} ({100 * (1 - 2 * alpha):g} % interval)"
     return interval(line.low, line.high)
 
