@@ -100,20 +100,16 @@ def _sentence(comparison: Comparison, title: str) -> str:
     macro = comparison.macro
     test = f" ({macro.test})" if macro.test else ""
     p = "" if macro.p is None else f", p {p_value(macro.p)}"
-    return (
-        f"{title}: {tables.points(macro.delta)} points "
-        f"{tables.decisive(macro, comparison.alpha)}{test}{p}, {macro.verdict or 'no verdict'} "
-        f"({comparison.heading})."
-    )
+    numbers, verdict = tables.difference(macro, comparison.alpha, " points"), macro.verdict
+    said = f"{title}: {numbers}{test}{p}, {verdict or 'no verdict'}"
+    return f"{said} ({comparison.heading})."
 
 
 def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
     macro = comparison.macro
     verdict = macro.verdict or Verdict.NOT_TESTED
-    bounds = tables.decisive(macro, comparison.alpha)
-    difference = f"{tables.points(macro.delta)} {bounds}"
     averaged = macro.averaged or len(comparison.benchmarks)  # missing in older documents
-    numbers = [(f"mean of {averaged}: {title}", difference)]
+    numbers = [(f"mean of {averaged}: {title}", tables.difference(macro, comparison.alpha))]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"
         numbers.append((smallest, tables.cell(macro.mde, "width")))

@@ -56,18 +56,16 @@ def _headline(found: ModelsComparison) -> str:
 
 
 def _sentence(each: ModelContrast, alpha: float) -> str:
-    bounds = tables.decisive(each.macro, alpha)
-    verdict = each.macro.verdict or "no verdict"
-    lost = losses(each.benchmarks)
-    return f"{each.name}: {tables.points(each.macro.delta)} points {bounds}, {verdict}{lost}"
+    numbers, verdict = tables.difference(each.macro, alpha, " points"), each.macro.verdict
+    return f"{each.name}: {numbers}, {verdict or 'no verdict'}{losses(each.benchmarks)}"
 
 
 def _step(each: ModelContrast, alpha: float) -> Step:
     verdict = each.macro.verdict
     assert verdict is not None
-    numbers = f"{tables.points(each.macro.delta)} {tables.decisive(each.macro, alpha)}"
+    numbers = ((each.name, tables.difference(each.macro, alpha)),)
     title = f"{each.plus} against {each.minus}"
-    return Step(title, ((each.name, numbers),), tables.signed(verdict), verdict.tone)
+    return Step(title, numbers, tables.signed(verdict), verdict.tone)
 
 
 def _scores(found: ModelsComparison) -> Table:

@@ -156,10 +156,8 @@ def _step(
 ) -> Step:
     if not lines:
         return Step(title, (), "no arms for it", "flat")
-    numbers = tuple(
-        (line.name, f"{tables.points(line.delta)} {tables.decisive(line, study.rules.alpha)}")
-        for line in lines
-    )
+    alpha = study.rules.alpha
+    numbers = tuple((line.name, tables.difference(line, alpha)) for line in lines)
     if reason := withheld(lines, study.report.analysis.checks, study.design):
         return Step(title, numbers, f"not judged: {reason}", "flat")
     verdict = step_verdict(kind, lines, one_claim=one_claim)

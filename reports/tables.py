@@ -100,9 +100,9 @@ def interval(low: float | None, high: float | None) -> str:
     return _typeset(formatting.interval(low, high))
 
 
-def decisive(line: Line | Macro, alpha: float) -> str:
-    """Return the interval in points that decided the verdict."""
-    return _typeset(formatting.decisive(line, alpha))
+def difference(line: Line | Macro, alpha: float, unit: str = "") -> str:
+    """Return a difference and the interval that decided its verdict, in points."""
+    return f"{points(line.delta)}{unit} {_typeset(formatting.decisive(line, alpha))}"
 
 
 def _typeset(text: str) -> str:

@@ -100,10 +100,8 @@ def _checkpoints(
         evidence.append(cells)
         scores.append(np.asarray((cells.both + cells.lost) / n))
     nel = [_nel(cells, limits) for cells in evidence]
-    return GateRow(
-        f"{100 * share:g} % of answers differ", policy, truth,
-        {"ours": _rates(_ours(evidence, scores, limits)), "nel": _rates(np.array(nel))},
-    )  # fmt: skip
+    rates = _rates(_ours(evidence, scores, limits), nel)
+    return GateRow(f"{100 * share:g} % of answers differ", policy, truth, rates)
 
 
 def _methods(
@@ -123,25 +121,21 @@ def _methods(
         evidence.append(rule.OverSeeds(b, a))
         scores.append(a.mean(-1))
         nel.append(_nel(_paired(rng, counts[:, None], right[..., 0]), limits))
-    return GateRow(
-        counted(shape[1], "seed"), policy, truth,
-        {"ours": _rates(_ours(evidence, scores, limits)), "nel": _rates(np.array(nel))},
-    )  # fmt: skip
+    rates = _rates(_ours(evidence, scores, limits), nel)
+    return GateRow(counted(shape[1], "seed"), policy, truth, rates)
 
 
 def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> rule.Cells:
     """Return the outcomes of two independent runs; ``right`` is classes x sides x gates."""
     a, b = right[:, 0], right[:, 1]
     both = rng.hypergeometric(b, counts - b, a)
-    return rule.Cells(
-        *(
-            np.asarray(each.sum(0), dtype=float)
-            for each in (both, b - both, a - both, counts - a - b + both)
-        )
-    )
+    cells = (both, b - both, a - both, counts - a - b + both)
+    return rule.Cells(*(np.asarray(each.sum(0), dtype=float) for each in cells))
 
 
-def _ours(evidence: Sequence[rule.Evidence], baselines: Sequence[Array], limits: Limits) -> Array:
+def _ours(
+    evidence: Sequence[rule.Evidence], baselines: Sequence[Array], limits: Limits
+) -> list[Array]:
     """Return the status of every benchmark in every gate, benchmarks x gates.
 
     Whether the relative limit applies varies by gate; elsewhere its room is nan, which Holm's
@@ -157,12 +151,10 @@ def _ours(evidence: Sequence[rule.Evidence], baselines: Sequence[Array], limits:
             rooms.append(Estimate(room.delta, se, room.df))
     judged = rule.judge(rooms, [True] * len(rooms))
     kept, step = judged.kept | ~np.array(counts), len(every)
-    return np.array(
-        [
-            rule.benchmark_status(kept[i : i + step], judged.exceeded[i : i + step])
-            for i in range(0, len(rooms), step)
-        ]
-    )
+    return [
+        rule.benchmark_status(kept[i : i + step], judged.exceeded[i : i + step])
+        for i in range(0, len(rooms), step)
+    ]
 
 
 def _nel(cells: rule.Cells, limits: Limits) -> Array:
@@ -183,6 +175,10 @@ def _nel(cells: rule.Cells, limits: Limits) -> Array:
     return np.select([inferior, drop + half <= limits.max_drop], texts, str(rule.Status.UNDECIDED))
 
 
-def _rates(statuses: Array) -> dict[str, float]:
-    verdicts = rule.decision(statuses)
-    return {str(name): float((verdicts == str(name)).mean()) for name in rule.Decision}
+def _rates(ours: Sequence[Array], nel: Sequence[Array]) -> dict[str, dict[str, float]]:
+    """Return the rate of each verdict, from the statuses of every benchmark by either rule."""
+    verdicts = {"ours": rule.decision(np.array(ours)), "nel": rule.decision(np.array(nel))}
+    return {
+        name: {str(each): float((made == str(each)).mean()) for each in rule.Decision}
+        for name, made in verdicts.items()
+    }
