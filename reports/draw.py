@@ -113,7 +113,9 @@ def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> 
             draw[type(chart)](axes, chart)
     if legend:
         place = "outside lower center" if charts else "center"
-        handles = [Line2D([], [], label=label, **_look(*look)) for label, *look in legend]
+        handles = [
+            Line2D([], [], label=label, **_look(colour, marker)) for label, colour, marker in legend
+        ]
         canvas.legend(handles=handles, ncols=2, loc=place)
     for text in canvas.findobj(Text):
         text.set_text(visible(text.get_text()))
