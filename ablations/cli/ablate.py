@@ -229,12 +229,8 @@ def ablate(**given: Any) -> int:
     return int(bool(report.missing))
 
 
-_OF_EXECUTOR = {
-    "jobs": "local",
-    "preload": "local",
-    "gpus_per_job": "ray",
-    "executor_settings": "slurm",
-}
+_OF_EXECUTOR = {"jobs": "local", "preload": "local", "gpus_per_job": "ray",
+                "executor_settings": "slurm"}  # fmt: skip
 
 
 def _slurm(executor: str, path: Path | None) -> SlurmSettings | None:
@@ -367,20 +363,14 @@ def _mean(scores: Sequence[float]) -> str:
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
-    rows = [
-        (
-            line.name,
-            line.kind,
-            points(line.delta),
-            decisive(line, rules.alpha),
-            interval(line.boot_low, line.boot_high),
-            p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
-            width(line.mde),
-            line.verdict or ("not tested" if line.mde is not None else "-"),
-        )
-        for line in (*report.analysis.contrasts, *report.analysis.checks)
-    ]
-    return [header, *rows]
+    rows: list[tuple[str, ...]] = [header]
+    for line in (*report.analysis.contrasts, *report.analysis.checks):
+        delta = points(line.delta), decisive(line, rules.alpha)
+        p = p_value(line.p if line.p_holm is None else line.p_holm)  # decides the verdict
+        resampled, mde = interval(line.boot_low, line.boot_high), width(line.mde)
+        verdict = line.verdict or ("not tested" if line.mde is not None else "-")
+        rows.append((line.name, line.kind, *delta, resampled, p, mde, verdict))
+    return rows
 
 
 def plan_text(planned: Plan, expected: Forecast) -> str:

@@ -95,19 +95,13 @@ def _row(line: GatedBenchmark) -> tuple[str, ...]:
         bound = f"{-100 * sign * line.max_relative_drop:+g} %"
         bounds = interval(line.relative_low, line.relative_high)
         relative = (f"{points(line.relative)} %", bounds, bound)
-    return (
-        line.benchmark,
-        limits.tier,
-        line.status,
-        str(line.items) + (f" x {line.repeats}" if line.repeats > 1 else ""),
-        percent(line.baseline),
-        percent(line.candidate),
-        points(line.delta),
-        interval(line.low, line.high),
-        f"{-100 * sign * limits.max_drop:+g}",
-        *relative,
-        ", ".join(str(side.without_score) for side in line.missing.values()),
-    )
+    items = str(line.items) + (f" x {line.repeats}" if line.repeats > 1 else "")
+    scores = percent(line.baseline), percent(line.candidate)
+    change = points(line.delta), interval(line.low, line.high)
+    limit = f"{-100 * sign * limits.max_drop:+g}"
+    without = ", ".join(str(side.without_score) for side in line.missing.values())
+    named = (line.benchmark, limits.tier, line.status, items)
+    return (*named, *scores, *change, limit, *relative, without)
 
 
 def _deciding(found: Gate) -> list[str]:

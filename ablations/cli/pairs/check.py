@@ -37,12 +37,8 @@ def check(source: str, mapped: tuple[str, ...], as_json: bool, **given: Any) -> 
     from benchmarks.pair_sources import open_pairs
 
     template = given["pair_template"]
-    opened = open_pairs(
-        source,
-        columns=options.columns_of(mapped),
-        image_root=given["image_root"],
-        template=template,
-    )
+    columns, root = options.columns_of(mapped), given["image_root"]
+    opened = open_pairs(source, columns=columns, image_root=root, template=template)
     counts: dict[str, Any] = survey(opened)
     counts["rows"] = row_counts(opened)
     if given["model"] and not given["endpoint"]:
