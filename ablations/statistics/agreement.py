@@ -69,7 +69,8 @@ def _check_intervals(name: str, line: Judged, rules: Rules, items: int) -> None:
     bounds = [low, *inner, high]
     if not (close(center, right) and close(sum(inner) / 2, right) and bounds == sorted(bounds)):
         raise ValueError(f"an interval of {name} is not that of its difference")
-    if p is not None and not (min(ps) <= p <= max(ps) or any(close(p, each) for each in ps)):
+    fits = bool(ps) and p is not None and min(ps) <= p <= max(ps)
+    if p is not None and not (fits or any(close(p, each) for each in ps)):
         raise ValueError(f"p {p:.3g} of {name} does not fit its interval")
 
 

@@ -116,6 +116,16 @@ def test_an_edited_number_of_contrasts_over_seeds_is_refused(kind: str) -> None:
                     _refused(found, part, at, {"benchmarks": rows}, scores, items, kind)
 
 
+def test_an_interval_of_no_width_is_refused() -> None:
+    scores, items = study(1, 3)
+    found = analyse(scores, items, RULES, ("vstar",))
+    delta = found.contrasts[0].delta
+    point = dict.fromkeys(("low", "high", "tost_low", "tost_high"), delta)
+    line = replace(found.contrasts[0], p=0.03, **point)
+    with pytest.raises(ValueError, match="does not fit its interval"):
+        check_line("total", line, 0.03, RULES)
+
+
 def _refused(
     found: Analysis, part: str, at: int, changed: dict[str, Any], scores: Any, items: Any, kind: str
 ) -> None:
