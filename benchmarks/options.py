@@ -40,8 +40,7 @@ def split(
 ) -> dict[str, dict[str, str]]:
     """Return option words ``NAME.OPTION=VALUE`` by benchmark, over those of ``before``.
 
-    Raises:
-        UsageError: a word has another form, or its benchmark is not among the ``known``.
+    Raises `UsageError` if a word has another form, or its benchmark is not among the ``known``.
     """
     by_benchmark = {name: dict(values) for name, values in before.items()}
     for word in words:
@@ -58,8 +57,7 @@ def split(
 def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of given options of a benchmark's class.
 
-    Raises:
-        UsageError: there is no such option (names the nearest), or a value does not read.
+    Raises `UsageError` if there is no such option (names the nearest), or a value does not read.
     """
     known = declared(kind)
     values = {}

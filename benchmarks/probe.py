@@ -211,10 +211,8 @@ class Probe:
     def fingerprint(self) -> str:
         """Return the hash of the pairs; of a file, of its text and of every image that it names.
 
-        An image that is missing counts as such: its pair is an error of the run.
-
-        Raises:
-            UsageError: there is no file of pairs.
+        An image that is missing counts as such: its pair is an error of the run. Raises
+        `UsageError` if there is no file of pairs.
         """
         if not self._generated:
             content = content_of(self._named(), dict(self.columns), self.image_root)

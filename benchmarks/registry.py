@@ -93,11 +93,7 @@ _OWN: dict[str, type[Any]] = {}
 
 
 def add(benchmark_id: str, kind: type[Any]) -> None:
-    """Add a benchmark of the user's own to this process.
-
-    Raises:
-        UsageError: one of ours has that id.
-    """
+    """Add a benchmark of the user's own to this process; UsageError if one of ours has that id."""
     if benchmark_id in CLASSES or benchmark_id in SUITES or benchmark_id.startswith(LMMS):
         raise UsageError(f"{benchmark_id!r} is a name of ours: give your benchmark another one")
     _OWN[benchmark_id] = kind
@@ -123,8 +119,7 @@ def is_known(benchmark_id: str) -> bool:
 def kind(benchmark_id: str) -> type[Any]:
     """Return a benchmark's class.
 
-    Raises:
-        UsageError: there is no benchmark of that name; names the nearest.
+    Raises `UsageError` if there is no benchmark of that name; names the nearest.
     """
     if benchmark_id in CLASSES:
         module, name = CLASSES[benchmark_id]

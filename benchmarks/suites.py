@@ -39,10 +39,8 @@ def suite(wanted: str) -> Suite:
     """Return the suite that a word stands for.
 
     It is a suite's or benchmark's name, ``lmms:TASK``, a file (a table of questions, Python code,
-    or a suite in YAML), or several of these with commas between.
-
-    Raises:
-        UsageError: a part is none of these (names the nearest), or a file does not read.
+    or a suite in YAML), or several of these with commas between. Raises `UsageError` if a part is
+    none of these (names the nearest), or a file does not read.
     """
     words = [wanted] if Path(wanted).exists() else [word.strip() for word in wanted.split(",")]
     joined = _joined([word for word in words if word])
@@ -94,8 +92,7 @@ def _part(word: str) -> Suite:
 def add_file(path: Path) -> tuple[str, ...]:
     """Add the benchmarks of a table or of Python code, and return their ids.
 
-    Raises:
-        UsageError: there is no such file, it is neither, or an id is one of ours.
+    Raises `UsageError` if there is no such file, it is neither, or an id is one of ours.
     """
     if not path.exists():
         raise UsageError(f"there is no file, suite or benchmark {path}")
@@ -117,11 +114,9 @@ def benchmark(
 ) -> Benchmark:
     """Return a benchmark that reads its data under ``data_root``; no data is touched yet.
 
-    The default root is that of `benchmarks.data.data_root`.  Without ``images`` none is needed: to
-    score responses that exist already.  ``options`` are a user's words by the option's name.
-
-    Raises:
-        UsageError: there is none of that name (names the nearest), or an option is wrong.
+    The default root is that of `benchmarks.data.data_root`. Without ``images`` none is needed: to
+    score responses that exist already. ``options`` are a user's words by the option's name. Raises
+    `UsageError` if there is none of that name (names the nearest), or an option is wrong.
     """
     constructor = kind(benchmark_id)
     values = parsed(benchmark_id, constructor, options)
@@ -132,8 +127,7 @@ def benchmark(
 def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, str]:
     """Return the notes that are shown with scores, of the benchmarks whose data have one.
 
-    Raises:
-        UsageError: a note is not readable.
+    Raises `UsageError` if a note is not readable.
     """
     root = data.data_root(data_root)
     return {name: note for name in members if (note := data.note(name, root))}
@@ -150,8 +144,7 @@ def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
     """Return a benchmark's options: name -> (default, what it is).
 
-    Raises:
-        UsageError: there is no benchmark of that name; names the nearest.
+    Raises `UsageError` if there is no benchmark of that name; names the nearest.
     """
     fields = declared(kind(benchmark_id)).values()
     return {field.name: (field.default, field.metadata["help"]) for field in fields}
@@ -165,8 +158,7 @@ def declarations() -> tuple[Declaration, ...]:
 def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
     """Return the benchmark ids that words (see `suite`) stand for, each once, in order.
 
-    Raises:
-        UsageError: as `suite`.
+    Raises `UsageError` as `suite` does.
     """
     words = [wanted] if isinstance(wanted, str) else wanted
     return tuple(dict.fromkeys(name for word in words for name in suite(word).members))
@@ -175,8 +167,7 @@ def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
 def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """Return those of a suite's members that are wanted, in the suite's order.
 
-    Raises:
-        UsageError: a wanted name is none of the members; names the nearest.
+    Raises `UsageError` if a wanted name is none of the members; names the nearest.
     """
     stripped = [name.strip() for name in wanted]
     for name in stripped:
@@ -194,8 +185,7 @@ def verify(
 ) -> Report:
     """Check one benchmark's local data; ``all_images`` decodes those of every row, not of a few.
 
-    Raises:
-        UsageError: unknown benchmark, or a wrong option.
+    Raises `UsageError` for an unknown benchmark, or a wrong option.
     """
     from benchmarks.data.catalog.sources import GENERATED, has_source
     from benchmarks.data.local.verify import verify as verify_tables

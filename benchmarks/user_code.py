@@ -28,8 +28,7 @@ _CALLED = _MEMBERS[1:]
 def add(path: Path) -> tuple[str, ...]:
     """Add the benchmarks of a file or package to this process, and return their ids.
 
-    Raises:
-        UsageError: as `load`, or an id is one of ours.
+    Raises `UsageError` as `load` does, or if an id is one of ours.
     """
     found = load(path)
     for name, kind in found.items():
@@ -40,10 +39,8 @@ def add(path: Path) -> tuple[str, ...]:
 def load(path: Path) -> dict[str, type[Any]]:
     """Import a file or package and return its benchmarks by id.
 
-    Those are the classes with all members of `harness.protocols.Benchmark` that it defines.
-
-    Raises:
-        UsageError: it cannot be imported or has no benchmark.
+    Those are the classes with all members of `harness.protocols.Benchmark` that it defines. Raises
+    `UsageError` if it cannot be imported or has no benchmark.
     """
     module = imported(path)
     found = dict(_benchmarks(module, path))
@@ -58,8 +55,7 @@ def load(path: Path) -> dict[str, type[Any]]:
 def from_entry_point(point: EntryPoint) -> type[Any]:
     """Return the benchmark of an installed package.
 
-    Raises:
-        UsageError: it cannot be imported, or is none.
+    Raises `UsageError` if it cannot be imported, or is none.
     """
     kind, source = loaded(point)
     _check_members(kind, point.value)

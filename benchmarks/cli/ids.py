@@ -15,10 +15,8 @@ from harness.protocols import Benchmark
 def read_ids(words: str, benchmarks: Sequence[Benchmark]) -> Mapping[str, Set[str]]:
     """Return the items that ``ID,ID`` or ``@FILE`` name, by benchmark, of those that have one.
 
-    ``BENCHMARK/ID`` is an item of that benchmark, ``ID`` one of every benchmark that has it.
-
-    Raises:
-        UsageError: the file does not read, or an id is no item's (names the nearest).
+    ``BENCHMARK/ID`` is an item of that benchmark, ``ID`` one of every benchmark that has it. Raises
+    `UsageError` if the file does not read, or an id is no item's (names the nearest).
     """
     wanted = _words(words)
     known = {benchmark.declaration.id: benchmark for benchmark in benchmarks}

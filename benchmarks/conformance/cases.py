@@ -63,8 +63,7 @@ class Expectation:
 def target_of(case: Case) -> Target:
     """Return a case's right answer, by its benchmark's adapter where it has an item.
 
-    Raises:
-        UsageError: the item has no usable answer.
+    Raises `UsageError` if the item has no usable answer.
     """
     if case.target is not None:
         return case.target

@@ -85,8 +85,7 @@ class Agreement:
 def read(path: Path) -> list[Graded | Case]:
     """Return the graded responses of a file, and its cases with an expected value.
 
-    Raises:
-        UsageError: the file is missing or empty, is no JSON Lines, or a line lacks a field.
+    Raises `UsageError` if the file is missing or empty, is no JSON Lines, or a line lacks a field.
     """
     try:
         lines = read_given(path).splitlines()
@@ -114,8 +113,7 @@ def _row(line: bytes, where: str) -> Graded | Case:
 def target_of(row: Graded) -> Target:
     """Return the right answer of a graded response as the scorer wants it.
 
-    Raises:
-        UsageError: the row's answer is none of its choices.
+    Raises `UsageError` if the row's answer is none of its choices.
     """
     choices, official = tuple(map(str, row.choices or ())), _PROGRAMS.get(row.benchmark)
     if row.benchmark == "blink":

@@ -16,15 +16,9 @@ from benchmarks import registry, suites
 from benchmarks.imports.log import Log, LoggedTask, Metric
 from benchmarks.imports.matching import Items
 from benchmarks.imports.options import Options
-from benchmarks.imports.redacting import redacted
+from benchmarks.imports.reading import redacted
 from benchmarks.imports.scales import metric_of, scale_of
-from benchmarks.imports.scoring import (
-    Scored,
-    SourceScored,
-    StrictlyScored,
-    light,
-    native_metric,
-)
+from benchmarks.imports.scoring import Scored, SourceScored, StrictlyScored, light, native_metric
 from harness.errors import UsageError
 from harness.files.atomic import folder as new_folder
 from harness.files.atomic import write_json
@@ -33,14 +27,7 @@ from harness.files.text import counted
 from harness.install.extras import missing
 from harness.protocols import Declaration, Demanding
 from harness.records import Sample
-from harness.runs.store import (
-    SCHEMA,
-    UNKNOWN,
-    SampleKey,
-    encode_fast,
-    read_manifest,
-    stored_file,
-)
+from harness.runs.store import SCHEMA, UNKNOWN, SampleKey, encode_fast, read_manifest, stored_file
 from harness.runs.summary import BenchmarkSummary, checked_summaries, summarise
 
 IMPORTED = "imported"
@@ -63,8 +50,7 @@ class Imported:
 def import_run(log: Log, options: Options, note: Note) -> Imported:
     """Make the run folder of a log; an existing one is left unchanged.
 
-    Raises:
-        UsageError: the log cannot be read, or a score is out of its range; nothing is written.
+    Raises `UsageError`, and writes nothing, if the log does not read or a score is out of range.
     """
     tasks = options.chosen(log)
     if not tasks:
@@ -72,36 +58,32 @@ def import_run(log: Log, options: Options, note: Note) -> Imported:
     model = options.model_name or log.model
     seed = log.seed if options.seed is None else options.seed
     parts = list(_parts(log, tasks, options, note))
-    names = [part.declaration.id for part in parts]
     digests = dict(zip(map(str, log.files), file_hashes(log.files), strict=True))
+    scoring = {part.declaration.id: part.declaration.scoring for part in parts}
     base = json_hash(
         {
             "imported": [log.tool, log.version, sorted(digests.values())],
             "options": options.keyed(),
             "model": [model, seed],
-            "scoring": {part.declaration.id: part.declaration.scoring for part in parts},
+            "scoring": scoring,
         }
     )
-    path = options.out / _folder_name(model, names, base)
+    path = options.out / _folder_name(model, list(scoring), base)
     if _holds(path, base):
         rows = list(checked_summaries(path, read_manifest(path)).values())
         return Imported(path, model, seed, rows, [f"{path} holds this log already"])
-    identity = {
-        "name": model,
-        "revision": None,
-        "fingerprint": json_hash(
-            {"imported": options.model_name or log.identity or model, "seed": seed}
-        ),
-        "verified": False,
-    }
+    known = {"imported": options.model_name or log.identity or model, "seed": seed}
+    fingerprint = json_hash(known)
     with new_folder(path) as beside:
         rows = [_written(beside, part, note) for part in parts]
         manifest = {
             "base": base,
-            "model": identity,
+            "model": {
+                "name": model, "revision": None, "fingerprint": fingerprint, "verified": False
+            },
             "sampling": _sampling([part.settings for part in parts], seed),
             **_manifest(log, parts, rows, digests),
-        }
+        }  # fmt: skip
         write_json(beside / "manifest.json", manifest)
         document = {"benchmarks": [dataclasses.asdict(row) for row in rows]}
         write_json(beside / "summary.json", document)
@@ -109,10 +91,7 @@ def import_run(log: Log, options: Options, note: Note) -> Imported:
 
 
 def _manifest(
-    log: Log,
-    parts: Sequence[Scored],
-    rows: Sequence[BenchmarkSummary],
-    digests: Mapping[str, str],
+    log: Log, parts: Sequence[Scored], rows: Sequence[BenchmarkSummary], digests: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return a log's manifest; ``digests`` are the sha256 sums of its files."""
     return {
@@ -127,7 +106,15 @@ def _manifest(
         "settings_from": {},
         "reasoning_tags": [],
         "sources": [{"backend": f"{log.tool} {log.version}"}],
-        "invocations": [_invocation(log, rows)],
+        "invocations": [
+            {
+                "started": log.started or UNKNOWN, "ended": None,
+                "backend": {"kind": f"{log.tool} {log.version}"},
+                "benchmarks": [row.benchmark for row in rows], "limit": None,
+                "repeats": max(len(row.covered) for row in rows),
+                "judge": None, "packages": {}, "git": {}, "machine": {},
+            }
+        ],
         "imported": {
             "tool": log.tool,
             "version": log.version,
@@ -135,7 +122,7 @@ def _manifest(
             "config": redacted(log.config),
             "notes": list(log.notes),
         },
-    }
+    }  # fmt: skip
 
 
 def _holds(path: Path, base: str) -> bool:
@@ -176,11 +163,7 @@ def _parts(log: Log, tasks: Sequence[LoggedTask], options: Options, note: Note) 
 def _strict(
     log: Log, name: str, tasks: Sequence[LoggedTask], options: Options, note: Note
 ) -> Scored | None:
-    """Return a benchmark of ours, scored strictly; None, with a note, if its items are missing.
-
-    Raises:
-        UsageError: there is no benchmark of that name.
-    """
+    """Return a benchmark of ours, scored strictly; None, with a note, if its items are missing."""
     kind = registry.kind(name)
     try:
         benchmark = suites.benchmark(name, options.data_root, images=False)
@@ -200,14 +183,11 @@ def _strict(
         return None
     metrics = {task.name: options.metric or native_metric(kind, task) for task in tasks}
     rules = f"{log.tool} {log.version}" if any(metrics.values()) else ""
+    declared = dataclasses.replace(
+        declared, native_rules=rules, native_needs_judge=False, judged_rules=""
+    )
     return StrictlyScored(
-        declaration=dataclasses.replace(
-            declared, native_rules=rules, native_needs_judge=False, judged_rules=""
-        ),
-        tool=log.tool,
-        tasks=tasks,
-        items=items,
-        metrics=metrics,
+        declaration=declared, tool=log.tool, tasks=tasks, items=items, metrics=metrics
     )
 
 
@@ -219,24 +199,19 @@ def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) 
     shown = f"{metric or 'no metric'}, by {log.tool}"
     if not scale.is_plain:
         shown += f", {scale.low:g} to {scale.high:g}{', lower is better' * scale.flipped}"
-    note = f"the score is {log.tool}'s own {metric}, not a strict one" if as_score else ""
+    notes = [f"the score is {log.tool}'s own {metric}, not a strict one"] if as_score else []
     if not task.clusters:
-        more = "clusters are not known, so intervals take items as independent"
-        note = f"{note}; {more}" if note else more
+        notes.append("clusters are not known, so intervals take items as independent")
     declared = Declaration(
         id=task.name, title=task.name, protocol={"tool": log.tool, **task.asked},
         scoring=f"{log.tool} {task.name} {shown}", max_tokens=0, native_max_tokens=0, n_items=0,
-        metric=shown, clusters=task.clusters or UNKNOWN, note=note,
+        metric=shown, clusters=task.clusters or UNKNOWN, note="; ".join(notes),
         native_rules="" if as_score else f"{log.tool} {log.version}",
     )  # fmt: skip
     return SourceScored(
-        declaration=declared,
-        tool=log.tool,
-        tasks=[task],
-        metric=metric,
-        scale=scale,
-        as_score=as_score,
-    )
+        declaration=declared, tool=log.tool, tasks=[task],
+        metric=metric, scale=scale, as_score=as_score,
+    )  # fmt: skip
 
 
 def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
@@ -257,18 +232,14 @@ def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
         why = f": {part.notes()[0]}" if part.notes() else ""
         raise UsageError(f"{declared.id}: no answer of the log can be imported{why}")
     answered = Counter(item_id for item_id, _ in kept)
-    items, fewest, repeats = len(answered), min(answered.values()), max(answered.values())
-    notes = part.notes()
+    fewest, repeats, notes = min(answered.values()), max(answered.values()), part.notes()
     if fewest < repeats:
-        notes.append(
-            f"items have {fewest} to {counted(repeats, 'answer')} each: an item's score is "
-            f"their mean"
-        )
-    said = "; ".join(filter(None, (declared.note, *notes)))
+        each = f"{fewest} to {counted(repeats, 'answer')} each"
+        notes.append(f"items have {each}: an item's score is their mean")
     for text in notes:
         note(f"{declared.id}: {text}")
-    noted = dataclasses.replace(declared, note=said)
-    return summarise(folder, noted, [items] * repeats, None, kept)
+    noted = dataclasses.replace(declared, note="; ".join(filter(None, (declared.note, *notes))))
+    return summarise(folder, noted, [len(answered)] * repeats, None, kept)
 
 
 def _open(folder: Path, kind: Any, benchmark: str) -> Any:
@@ -322,18 +293,3 @@ def _sampling(settings: Sequence[Mapping[str, Any]], seed: int | None) -> dict[s
 
     drawn = {name: agreed(name) for name in ("temperature", "top_p")}
     return {**drawn, "seed": UNKNOWN if seed is None else seed}
-
-
-def _invocation(log: Log, rows: Sequence[BenchmarkSummary]) -> dict[str, Any]:
-    return {
-        "started": log.started or UNKNOWN,
-        "ended": None,
-        "backend": {"kind": f"{log.tool} {log.version}"},
-        "benchmarks": [row.benchmark for row in rows],
-        "limit": None,
-        "repeats": max(len(row.covered) for row in rows),
-        "judge": None,
-        "packages": {},
-        "git": {},
-        "machine": {},
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,37 @@ class Log:
     started: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+
+def together(logs: Iterable[tuple[str, Log]]) -> Iterator[Log]:
+    """Yield logs, merging those of single tasks with the same key, tool, model and seed.
+
+    Two with a task of the same name are two evaluations: they stay separate.
+    """
+    kept: dict[tuple[object, ...], list[Log]] = {}
+    for key, log in logs:
+        who = (key, log.tool, log.version, log.model, str(log.identity), log.seed)
+        same = kept.setdefault(who, [])
+        names = {task.name for task in log.tasks}
+        for at, other in enumerate(same):
+            if names.isdisjoint(task.name for task in other.tasks):
+                same[at] = _joined(other, log)
+                break
+        else:
+            same.append(log)
+    for same in kept.values():
+        yield from same
+
+
+def _joined(first: Log, second: Log) -> Log:
+    return replace(
+        first,
+        tasks=[*first.tasks, *second.tasks],
+        files=[*first.files, *second.files],
+        notes=[*first.notes, *second.notes],
+        started=min(filter(None, (first.started, second.started)), default=None),
+        config={**first.config, **second.config},
+    )
 
 
 @dataclass(frozen=True, slots=True)

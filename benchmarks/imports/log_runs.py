@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from benchmarks.imports import formats
 from benchmarks.imports.folders import Imported, import_run
-from benchmarks.imports.log import Log
 from benchmarks.imports.options import Options
 from benchmarks.imports.scales import Scale
 from harness.errors import UsageError
@@ -75,10 +74,8 @@ def import_all(
 ) -> tuple[str, list[Imported]]:
     """Import every evaluation in logs; return the format and the runs, in the logs' order.
 
-    ``note`` gets a line per remark, and on progress.
-
-    Raises:
-        UsageError: as `import_run`, there is no path, or the format is not detected.
+    ``note`` gets a line per remark, and on progress. Raises `UsageError` as `import_run` does, and
+    if there is no path, or the format is not detected.
     """
     name = form or formats.recognise(paths)
     logs = list(formats.get(name).read(paths))
@@ -86,16 +83,13 @@ def import_all(
     imported = []
     for log in logs:
         if log.tasks and not options.chosen(log):
-            note(f"the log of {log.model} is left out: it has only {_names(log)}")
+            names = ", ".join(sorted(task.name for task in log.tasks))
+            note(f"the log of {log.model} is left out: it has only {names}")
             continue
         imported.append(done := import_run(log, options, note))
         for text in done.notes:
             note(text)
     return name, imported
-
-
-def _names(log: Log) -> str:
-    return ", ".join(sorted(task.name for task in log.tasks))
 
 
 def _scale(bounds: Range) -> Scale:
@@ -108,8 +102,6 @@ def _scale(bounds: Range) -> Scale:
 
 def _by_task(given: T | Mapping[str, T] | None) -> dict[str | None, T]:
     """Return values by task; a single one applies to all tasks, under None."""
-    if given is None:
-        return {}
     if isinstance(given, Mapping):
-        return {task: value for task, value in given.items()}  # noqa: C416 - keys of another type
-    return {None: given}
+        return {**given}
+    return {} if given is None else {None: given}

@@ -86,10 +86,7 @@ def inside(short: str, long: str) -> bool:
 
 @dataclass(frozen=True)
 class Items:
-    """The items of a benchmark, without images, searchable by what logs say about them.
-
-    ``benchmark`` was made without images. Reading raises `UsageError` without data.
-    """
+    """The items of a benchmark made without images, searchable by what logs say about them."""
 
     benchmark: Benchmark
 
@@ -225,12 +222,9 @@ class Items:
         """
         alike = dict.fromkeys(i for item in candidates for i in self._by_text[self.texts[item]])
         image = f"images-{sample.image}"
-        shown = [item for item in alike if sample.image and self._cluster(item) == image]
+        clusters = {name: getattr(self.all[name], "cluster", "") for name in alike}
+        shown = [name for name in alike if sample.image and clusters[name] == image]
         return [item for item in candidates if item in shown] or shown or candidates
-
-    def _cluster(self, item_id: str) -> str:
-        item = self.all[item_id]
-        return item.cluster if isinstance(item, Item) else ""
 
 
 def _follows(body: Sequence[Line], lines: Sequence[Line]) -> bool:
@@ -254,12 +248,10 @@ def prompt_of(item: Item | FailedItem) -> str:
 
 def reasons(failures: Iterable[tuple[str, str]]) -> list[str]:
     """Return a line per reason why samples match no item, naming the first sample."""
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
+    names: dict[str, list[str]] = {}
     for name, why in failures:
-        first.setdefault(why, name)
-        counts[why] += 1
+        names.setdefault(why, []).append(name)
     return [
-        f"{count} of its answers match no item: {why} (the first: {first[why]})"
-        for why, count in counts.items()
+        f"{len(of)} of its answers match no item: {why} (the first: {of[0]})"
+        for why, of in names.items()
     ]

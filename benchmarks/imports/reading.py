@@ -1,8 +1,9 @@
-"""Read the files of foreign logs: JSON documents, JSON Lines, folders."""
+"""Read the files of foreign logs: JSON documents, JSON Lines, folders; redact what is kept."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,18 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files import plain
 from harness.files.hashing import json_hash
+from harness.files.text import abridged
 from harness.files.typed_json import parse
 
+# Matches "api_key", "hf_token", "Authorization"; not "max_tokens", "keys", "tokenizer".
+_SECRET = re.compile(
+    r"(^|[_-])(api_?key|key|token|secret|password|passwd|authorization|credentials?|bearer)$", re.I
+)
+# Matches "api_key=x", "token=hf_x", as in command-line arguments.
+_GIVEN = re.compile(r"((?:key|token|secret|password|authorization)=)[^,\s]+", re.I)
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+_LONGEST = 4000  # characters of a text of a tool's configuration
+_HIDDEN = "[redacted]"
 HEAD = 4096  # bytes, enough to detect a file's format
 _DEEPEST = 6  # folder levels below the given one
 
@@ -30,8 +41,7 @@ def json_document(path: Path) -> dict[str, Any]:
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every JSON object of a file of lines with its location ("FILE, line 3").
 
-    Raises:
-        UsageError: the file cannot be read, or a line is not a JSON object.
+    Raises `UsageError` if the file cannot be read, or a line is not a JSON object.
     """
     try:
         with plain.open_given(path) as stream:
@@ -122,3 +132,17 @@ def sequence(value: Any) -> list[Any]:
 def text_hash(value: Any) -> str:
     """Return a short hash of a JSON value."""
     return json_hash(value)[:16]
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """Return a tool's configuration without secrets, known by their field's name, or long texts."""
+    if isinstance(value, dict):
+        return {key: redacted(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [redacted(each, name) for each in value]
+    if isinstance(value, str):
+        if value and _SECRET.search(name):
+            return _HIDDEN
+        text = _PASSWORD.sub(rf"\1{_HIDDEN}@", _GIVEN.sub(rf"\1{_HIDDEN}", value))
+        return abridged(text, _LONGEST)
+    return value

@@ -11,18 +11,9 @@ from typing import Any
 from benchmarks.imports.log import LoggedSample, LoggedTask, Metric
 from harness.errors import UsageError, unknown
 
-# Where a metric is a mapping, one of these is the answer's value.
 _FIRST = 100  # samples examined to find the metrics
-_VALUES = (
-    "score",
-    "acc",
-    "accuracy",
-    "correct",
-    "is_correct",
-    "true_false",
-    "exact_match",
-    "scores",
-)
+# Where a metric is a mapping, one of these is the answer's value.
+_VALUES = "score acc accuracy correct is_correct true_false exact_match scores".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +58,8 @@ def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scal
 def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
     """Return the metric used as a task's score: the wanted one, else the first `complete` one.
 
-    None if the task has no sample.
-
-    Raises:
-        UsageError: the task has no such metric, or none that is `complete`.
+    None if the task has no sample. Raises `UsageError` if the task has no such metric, or none that
+    is `complete`.
     """
     first = [sample for sample in islice(task.samples(), _FIRST) if not sample.error]
     held = dict.fromkeys(name for sample in first for name in sample.scores)

@@ -25,6 +25,11 @@ from harness.runs.store import UNKNOWN, SecondaryScore
 
 NOT_STRICT = "not scored strictly: the benchmark's items were not at hand"
 ONE_SCORE = "left out, since the log has one score for all answers to an item"
+_RANGE = "its range with --scale"
+_METRICS_RANGE = (
+    "the metric's range with --scale LOW,HIGH (and --lower-is-better where it is), or choose "
+    "another with --metric"
+)
 Line = tuple[Sample, SecondaryScore | None]
 
 
@@ -52,8 +57,8 @@ class Content:
 class Scored(ABC):
     """The lines of one benchmark of a log, and facts known after iterating over them.
 
-    ``as_ours``: every answer was to exactly our prompt. ``unmatched`` are the names of samples
-    without an item, with the reason.
+    ``as_ours``: every answer was to exactly our prompt. ``unmatched``: samples without an item, and
+    why.
     """
 
     declaration: Declaration
@@ -107,26 +112,22 @@ class _Repeats:
 
 @dataclass(kw_only=True)
 class StrictlyScored(Scored):
-    """Answers to tasks that are a benchmark of ours, matched with its items.
-
-    ``metrics`` are the tool's verdicts by task; None if it gives none.
-    """
+    """Answers to tasks that are a benchmark of ours; ``metrics``: the tool's verdicts by task."""
 
     items: Items
     metrics: Mapping[str, str | None]
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines; each answer is scored by our scorer."""
-        repeats = _Repeats()
+        repeats, rules = _Repeats(), self.declaration.native_rules
         with asyncio.Runner() as runner:
             for task in self.tasks:
                 for sample in task.samples():
                     if (found := self._item(task, sample, repeats)) is None:
                         continue
-                    item, repeat = found
-                    line = runner.run(self._sample(item, repeat, sample))
+                    line = runner.run(self._sample(*found, sample))
                     self.answers += 1
-                    yield line, self._native(task, line, sample)
+                    yield line, verdict(line, sample, self.metrics.get(task.name), rules)
 
     def _item(
         self, task: LoggedTask, sample: LoggedSample, repeats: _Repeats
@@ -160,12 +161,6 @@ class StrictlyScored(Scored):
         score = await scored(self.items.benchmark, item, sample.response, Tools())
         return replace(line, score=score)
 
-    def _native(
-        self, task: LoggedTask, line: Sample, sample: LoggedSample
-    ) -> SecondaryScore | None:
-        metric = self.metrics.get(task.name)
-        return verdict(line, sample, metric, self.declaration.native_rules)
-
 
 def verdict(
     line: Sample, sample: LoggedSample, metric: str | None, rules: str
@@ -182,8 +177,7 @@ def verdict(
 class SourceScored(Scored):
     """Answers to a task that is not a benchmark of ours: the tool's score is the score.
 
-    ``as_score`` is false for a benchmark of ours whose items are unavailable: there is no score
-    then, and the tool's is kept as native.
+    ``as_score`` is false for one of ours without its items: the tool's score is kept as native.
     """
 
     metric: str | None
@@ -198,7 +192,12 @@ class SourceScored(Scored):
                 self.without[ONE_SCORE] += 1
                 continue
             repeat = repeats.number(sample.id, sample.id) or 0
-            line = self._line(sample, repeat)
+            score, value = self._score(sample)
+            line = Sample(
+                sample.id, repeat, sample.cluster or sample.id, tuple(sample.parts),
+                tuple(map(abridged, sample.prompt)), sample.target, sample.response, score,
+                self.declaration.scoring, source=0, source_value=value,
+            )  # fmt: skip
             self.answers += 1
             if repeat == 0:
                 self.prompts.add(sample.id, list(sample.prompt))
@@ -209,14 +208,6 @@ class SourceScored(Scored):
                 native = verdict(line, sample, self.metric, self.declaration.native_rules)
                 unscored = Score(None, "unscored", line.score.prediction, why=NOT_STRICT)
                 yield replace(line, score=unscored, source_value=None), native
-
-    def _line(self, sample: LoggedSample, repeat: int) -> Sample:
-        score, value = self._score(sample)
-        return Sample(
-            sample.id, repeat, sample.cluster or sample.id, tuple(sample.parts),
-            tuple(map(abridged, sample.prompt)), sample.target, sample.response, score,
-            self.declaration.scoring, source=0, source_value=value,
-        )  # fmt: skip
 
     def _score(self, sample: LoggedSample) -> tuple[Score, float | None]:
         """Return the score, and its value in the tool's units."""
@@ -231,18 +222,12 @@ class SourceScored(Scored):
         try:
             mapped = self.scale.mapped(value)
         except ValueError as error:
-            raise self._out_of_range(sample, error) from error
+            raise UsageError(
+                f"{self.tasks[0].name}: the {self.metric} of sample {sample.id}: {error}: declare "
+                f"{_RANGE if self.scale.declared else _METRICS_RANGE}"
+            ) from error
         why = f"{self.metric} in the log of {self.tool}"
         return Score(mapped, "scored", sample.prediction, why=why), value
-
-    def _out_of_range(self, sample: LoggedSample, error: ValueError) -> UsageError:
-        what = f"{self.tasks[0].name}: the {self.metric} of sample {sample.id}: {error}"
-        if self.scale.declared:
-            return UsageError(f"{what}: declare its range with --scale")
-        return UsageError(
-            f"{what}: declare the metric's range with --scale LOW,HIGH (and --lower-is-better "
-            "where it is), or choose another with --metric"
-        )
 
 
 def native_metric(kind: Any, task: LoggedTask) -> str | None:
@@ -258,10 +243,10 @@ def light(sample: Sample) -> Sample:
     response = sample.response
     if response is not None:
         shown = "x" if response.text.strip() else ""
-        response = _light_response(shown, response.reasoning and "x", response.finish_reason)
+        response = _response(
+            shown, response.reasoning and "x", finish_reason=response.finish_reason
+        )
     return replace(sample, prompt=(), target=None, response=response)
 
 
-@cache
-def _light_response(text: str, reasoning: str | None, finish_reason: str | None) -> Response:
-    return Response(text, reasoning, finish_reason=finish_reason)
+_response = cache(Response)

@@ -55,8 +55,7 @@ def verify(benchmark: Benchmark, root: Path, *, all_images: bool) -> Report:
 def problems(benchmark: Benchmark) -> Iterator[str]:
     """Yield what is wrong with ids, the first items and scores of junk.
 
-    Raises:
-        UsageError: the data is missing, or a method fails.
+    Raises `UsageError` if the data is missing, or a method fails.
     """
     name, ids = benchmark.declaration.id, list(benchmark.ids())
     if not ids or not all(isinstance(item_id, str) and item_id for item_id in ids):

@@ -90,11 +90,7 @@ class LmmsTask(LmmsBenchmark):
         return self.tables[0].images
 
     def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """Return the metric's value of one answer, in [0, 1].
-
-        Raises:
-            ItemError: it has none.
-        """
+        """Return the metric's value of one answer, in [0, 1]; ItemError if it has none."""
         name = self.wanted
         if name not in metrics:
             raise ItemError(f"{_NO_SCORE}: the task gives {', '.join(map(str, metrics))}: --set "
@@ -120,9 +116,8 @@ class LmmsTask(LmmsBenchmark):
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score a response by the task's metric, in the native scorer's child.
 
-        Raises:
-            ItemError: its time is spent; the next call of the run goes on.
-            UsageError: the metric says nothing of a single answer, or needs a judge.
+        Raises `ItemError` if its time is spent (the next call of the run goes on), `UsageError` if
+        the metric says nothing of a single answer, or needs a judge.
         """
         score = await self._batches.score(item.id, response.answer)
         if score.value is None and score.why.startswith((_NO_SCORE, _NO_JUDGE)):
@@ -190,8 +185,7 @@ _REASONING = Path(str(reasoning.__file__))
 def task_benchmark(benchmark_id: str) -> type[LmmsTask]:
     """Return the class of a task, named ``lmms:TASK``; imports nothing of lmms-eval.
 
-    Raises:
-        UsageError: there is no such task (names the nearest), or it cannot be run here.
+    Raises `UsageError` if there is no such task (names the nearest), or it cannot be run here.
     """
     name = benchmark_id.removeprefix(LMMS)
     config = read_config(_file_of(name))
@@ -247,10 +241,8 @@ def _refuse(benchmark_id: str, config: Mapping[str, Any]) -> None:
 def read_config(path: Path) -> dict[str, Any]:
     """Return a task's yaml file with what it includes; functions are their names.
 
-    Source: ``lmms_eval.utils.load_yaml_config``, whose "simple" mode does the same.
-
-    Raises:
-        UsageError: it does not read.
+    Source: ``lmms_eval.utils.load_yaml_config``, whose "simple" mode does the same. Raises
+    `UsageError` if it does not read.
     """
     import yaml
 

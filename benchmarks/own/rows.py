@@ -40,8 +40,7 @@ class Rows(Protocol):
 def open_rows(path: Path) -> Rows:
     """Return the rows of a table, by its file name suffix.
 
-    Raises:
-        UsageError: it is not such a file, is empty, or cannot be read.
+    Raises `UsageError` if it is not such a file, is empty, or cannot be read.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")

@@ -144,8 +144,7 @@ def has_source(benchmark_id: str) -> bool:
 def source(benchmark_id: str) -> Source:
     """Return where a benchmark's data comes from.
 
-    Raises:
-        UsageError: no benchmark of that name has a data set here; names the nearest.
+    Raises `UsageError` if no benchmark of that name has a data set here; names the nearest.
     """
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]

@@ -111,8 +111,7 @@ def put(
 ) -> Receipt:
     """Move a finished data set to its folder, with a receipt.
 
-    Raises:
-        UsageError: it is incomplete, or the file system fails.
+    Raises `UsageError` if it is incomplete, or the file system fails.
     """
     digest = files_hash(staging, chosen(benchmark_id, staging))
     receipt = Receipt(source(benchmark_id).repository, revision, origin, digest)

@@ -56,10 +56,8 @@ class Hub:
     def fetch(self, names: Sequence[str], into: Path) -> None:
         """Download files into a folder and compare them with the Hub's checksums.
 
-        Files downloaded by an earlier, interrupted call are kept.
-
-        Raises:
-            UsageError: the download fails, or the files differ from the Hub's.
+        Files downloaded by an earlier, interrupted call are kept. Raises `UsageError` if the
+        download fails, or the files differ from the Hub's.
         """
         from huggingface_hub import snapshot_download
 
@@ -192,10 +190,8 @@ def mirror(
 
     Looked for in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the Hub client's
     cache ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark requested
-    ``alone``, LOCAL itself.
-
-    Raises:
-        UsageError: none of these exists, or the cache lacks the wanted commit.
+    ``alone``, LOCAL itself. Raises `UsageError` if none of these exists, or the cache lacks the
+    wanted commit.
     """
     for folder in (local / repository, local / benchmark_id):
         if folder.is_dir():

@@ -37,9 +37,8 @@ PIXELS = 1024**3 // 12
 def opened(image: bytes | Path) -> Image.Image:
     """Open an image, reading only its header.
 
-    Raises:
-        OSError: it is missing, not an image, or in another format.
-        ValueError: it has too many pixels.
+    Raises `OSError` if it is missing, not an image, or in another format, `ValueError` if it has
+    too many pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -58,9 +57,8 @@ def opened(image: bytes | Path) -> Image.Image:
 def inside(folder: Path | None, name: str) -> Path:
     """Return the path of a file named in data, relative to its folder or absolute.
 
-    Raises:
-        ValueError: there is no folder, the path leads out of it (including by links or ``..``,
-            except to `homes`), or it is not a file.
+    Raises `ValueError` if there is no folder, the path leads out of it (including by links or
+    ``..``, except to `homes`), or it is not a file.
     """
     if folder is not None:
         path = folder / name

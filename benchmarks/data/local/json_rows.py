@@ -26,10 +26,8 @@ _REMEDY = ": download it again"
 class JsonLines(Sequence[Row]):
     """The rows of a JSON-lines file, read and parsed on demand.
 
-    ``remedy`` ends every message.
-
-    Raises:
-        UsageError: the file cannot be read, or a requested row is not a JSON object.
+    ``remedy`` ends every message. Raises `UsageError` if the file cannot be read, or a requested
+    row is not a JSON object.
     """
 
     def __init__(self, path: Path, remedy: str = _REMEDY) -> None:
@@ -71,8 +69,7 @@ class JsonLines(Sequence[Row]):
 def read(path: Path) -> Sequence[Row]:
     """Return the rows of a ``.jsonl`` file, lazily, or of a JSON list, all at once.
 
-    Raises:
-        UsageError: the file cannot be read or is corrupt.
+    Raises `UsageError` if the file cannot be read or is corrupt.
     """
     if path.suffix == ".jsonl":
         return JsonLines(path)
@@ -92,8 +89,7 @@ def document(path: Path) -> Any:
 def count(path: Path) -> int:
     """Return the number of rows, cached by the file's content.
 
-    Raises:
-        UsageError: the file cannot be read or is corrupt.
+    Raises `UsageError` if the file cannot be read or is corrupt.
     """
     with _readable(path):
         digest = file_hash(path)

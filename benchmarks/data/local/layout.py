@@ -47,10 +47,8 @@ def data_root(given: Path | None = None) -> Path:
 def note(benchmark_id: str, root: Path) -> str:
     """Return the note shown with every score on a benchmark's data, or "".
 
-    It is not part of the data: fingerprint and run key exclude it.
-
-    Raises:
-        UsageError: the file is not readable, or a link, which could reveal any file of the user.
+    It is not part of the data: fingerprint and run key exclude it. Raises `UsageError` if the file
+    is not readable, or a link, which could reveal any file of the user.
     """
     path = root / benchmark_id / NOTE
     try:
@@ -65,10 +63,7 @@ def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found
     """Return every complete table in a benchmark's folder, in the source's order.
 
     An official release's split with missing images is left out, unless ``images`` is false: scoring
-    existing responses needs no image.
-
-    Raises:
-        UsageError: unknown benchmark, or damaged files (corrupt JSON, missing shards).
+    existing responses needs none. Raises `UsageError` for an unknown benchmark, or damaged files.
     """
     origin = source(benchmark_id)
     if not folder.is_dir():
@@ -84,9 +79,7 @@ def tables(
 
     These are all required ones; if none of them exists, the stand-ins; with a ``split``, that
     split's alone, which may be optional. Without ``images`` a table needs none of its images.
-
-    Raises:
-        UsageError: they are missing or incomplete; names the command that gets them.
+    Raises `UsageError` if they are missing or incomplete; names the command that gets them.
     """
     return chosen(benchmark_id, root / benchmark_id, images=images, split=split)
 
@@ -115,10 +108,8 @@ def chosen(
 def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
     """Return the sha256 (hex) over the relative names and contents of the benchmark's data files.
 
-    With a ``split``, only that split's.
-
-    Raises:
-        UsageError: the data is missing; names the command that gets it.
+    With a ``split``, only that split's. Raises `UsageError` if the data is missing; names the
+    command that gets it.
     """
     items = tables(benchmark_id, root, images=images, split=split)
     return files_hash(root / benchmark_id, items)
@@ -135,8 +126,7 @@ def files_hash(folder: Path, items: Sequence[Found]) -> str:
 def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> int:
     """Return the number of rows of the benchmark's tables, or of one split; no image is decoded.
 
-    Raises:
-        UsageError: the data is missing or a file does not open.
+    Raises `UsageError` if the data is missing or a file does not open.
     """
     return sum(map(rows, tables(benchmark_id, root, images=images, split=split)))
 

@@ -60,10 +60,8 @@ def load(
 def records(item: Found) -> Sequence[json_rows.Row]:
     """Return the rows of one table in any layout, read on demand.
 
-    The exception is a ``.json`` list, which is read as a whole.
-
-    Raises:
-        UsageError: a file does not open or is corrupt.
+    The exception is a ``.json`` list, which is read as a whole. Raises `UsageError` if a file does
+    not open or is corrupt.
     """
     if item.form == "raw":
         return json_rows.read(item.files[0])
@@ -117,8 +115,7 @@ def quiet() -> Iterator[None]:
 def convert(benchmark_id: str, root: Path, *, images: bool = True) -> None:
     """Convert a benchmark's parquet files in advance, as a sandbox cannot.
 
-    Raises:
-        UsageError: the data is missing or does not open.
+    Raises `UsageError` if the data is missing or does not open.
     """
     for item in find(benchmark_id, root / benchmark_id, images=images):
         if item.form == "parquet":
@@ -196,8 +193,7 @@ class TableRows:
     def cell(self, row: int, column: str) -> Any:
         """Return one cell, undecoded as by ``datasets``; for a release, of its image column.
 
-        Raises:
-            UsageError: a file does not open.
+        Raises `UsageError` if a file does not open.
         """
         if self.table.release is None:
             return self._arrow[column][row].as_py()

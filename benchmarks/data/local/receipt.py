@@ -40,8 +40,7 @@ class Receipt:
 def read_receipt(folder: Path) -> Receipt | None:
     """Return the receipt of a benchmark's folder, None if the data came by other ways.
 
-    Raises:
-        UsageError: the receipt is corrupt.
+    Raises `UsageError` if the receipt is corrupt.
     """
     path = folder / NAME
     if not path.is_file():
@@ -74,10 +73,7 @@ def install(staging: Path, target: Path, receipt: Receipt) -> None:
     """Move a finished data set to its folder, replacing the previous one.
 
     Between two renames there is none for a moment; a process killed just then leaves the old one
-    aside, and `recover` restores it.
-
-    Raises:
-        UsageError: the file system fails.
+    aside, and `recover` restores it. Raises `UsageError` if the file system fails.
     """
     recover(target)
     old = _aside(target)
@@ -95,8 +91,7 @@ def install(staging: Path, target: Path, receipt: Receipt) -> None:
 def recover(target: Path) -> None:
     """Restore the data set that a killed `install` had set aside.
 
-    Raises:
-        UsageError: the file system fails.
+    Raises `UsageError` if the file system fails.
     """
     old = _aside(target)
     if target.exists() or not old.is_dir():
@@ -116,8 +111,7 @@ def _aside(target: Path) -> Path:
 def make_folder(path: Path) -> None:
     """Create a folder and its parents, or go on with what an earlier call left in it.
 
-    Raises:
-        UsageError: the file system fails, or what is there leads elsewhere by a link.
+    Raises `UsageError` if the file system fails, or what is there leads elsewhere by a link.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,8 @@ _BATCH = 64
 def rows_of_group(file: Any, path: Path, group: int, least: int = LEAST) -> list[dict[str, Any]]:
     """Return the rows of one row group of a ``ParquetFile``; errors of pyarrow pass.
 
-    Raises:
-        UsageError: they take far more memory than the file, which stores once what many rows
-            share, or are fewer than it says.
+    Raises `UsageError` if they take far more memory than the file, which stores once what many rows
+    share, or are fewer than it says.
     """
     most = max(least, _RATIO * path.stat().st_size)
     rows: list[dict[str, Any]] = []

@@ -1,1 +1,1 @@
-"""Shared by several log formats: archives, chat messages, merging of tasks."""
+"""Shared by several log formats: archives, workbooks, chat messages."""

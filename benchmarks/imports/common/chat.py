@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from benchmarks.imports.reading import mapping
@@ -20,16 +22,10 @@ _DRAWN = (
 )  # fmt: skip
 
 
-def drawn(config: Mapping[str, Any]) -> dict[str, float]:
+def drawn(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sampling settings in a configuration that names them like `Sampling`."""
-    given = ((name, config.get(name)) for name in _DRAWN)
-    return {
-        name: value
-        for name, value in given
-        if isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and real(value) is not None
-    }
+    given = {name: config.get(name) for name in _DRAWN}
+    return {n: v for n, v in given.items() if not isinstance(v, bool) and real(v) is not None}
 
 
 def messages_of(value: Any) -> list[dict[str, Any]]:
@@ -50,10 +46,7 @@ def word(value: Any) -> str | None:
 
 
 def text_of(content: Any, kind: str = "text") -> str:
-    """Return the text of a message's content; its images are ``<image>``.
-
-    With another ``kind`` (``reasoning``), the text of the parts of that kind.
-    """
+    """Return the text of a content, images as ``<image>``, or of its parts of another kind."""
     if isinstance(content, str):
         return content if kind == "text" else ""
     parts = messages_of(content)
@@ -65,20 +58,28 @@ def text_of(content: Any, kind: str = "text") -> str:
     )
 
 
+def before_answer(messages: Messages) -> Messages:
+    """Return the messages before the first answer."""
+    return list(takewhile(lambda message: message.get("role") != "assistant", messages))
+
+
 def prompt_of(messages: Messages, asked: str = "") -> tuple[str, ...]:
     """Return the text of each message before the first answer, else the question, if known."""
-    prompt = []
+    prompt = tuple(text_of(message.get("content")) for message in before_answer(messages))
+    return prompt or ((asked,) if asked else ())
+
+
+def images_of(messages: Messages) -> Iterator[str]:
+    """Yield the sources of the images in messages."""
     for message in messages:
-        if message.get("role") == "assistant":
-            break
-        prompt.append(text_of(message.get("content")))
-    return tuple(prompt) or ((asked,) if asked else ())
+        for part in messages_of(message.get("content")):
+            if part.get("type") == "image":
+                yield str(part.get("image"))
 
 
 def answer_of(messages: Messages) -> Mapping[str, Any]:
     """Return the last message of the assistant, an empty one if there is none."""
-    answers = (each for each in reversed(messages) if each.get("role") == "assistant")
-    return next(iter(answers), {})
+    return next((each for each in reversed(messages) if each.get("role") == "assistant"), {})
 
 
 def trajectory_of(messages: Messages) -> list[dict[str, Any]] | None:
@@ -108,6 +109,14 @@ def real(value: Any) -> float | None:
 def seconds(value: Any, per_second: float = 1) -> float:
     """Return a duration in seconds, 0 if unknown."""
     return max(0.0, real(value) or 0.0) / per_second
+
+
+def iso_time(value: Any) -> str | None:
+    """Return the time of so many seconds of the Unix epoch in ISO format, None if it is none."""
+    try:
+        return datetime.fromtimestamp(float(str(value)), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def image_hash(sources: Iterable[str]) -> str:

@@ -19,11 +19,8 @@ _RATIO = 30  # maximum ratio beyond that; text compresses about 4-fold, a zip bo
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows by the names in the first one, without empty cells.
 
-    Of columns with the same name, the first counts.
-
-    Raises:
-        ImportError: openpyxl is not installed.
-        Exception: it is not a workbook, or expands too much; openpyxl raises many types.
+    Of columns with the same name, the first counts. Raises `ImportError` if openpyxl is not
+    installed, `Exception` if it is not a workbook, or expands too much; openpyxl raises many types.
     """
     from openpyxl import load_workbook
 

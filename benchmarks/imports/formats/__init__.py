@@ -51,8 +51,7 @@ def get(name: str) -> Format:
 def recognise(paths: Sequence[Path]) -> str:
     """Detect the one format of files or folders, by name.
 
-    Raises:
-        UsageError: none or several formats match.
+    Raises `UsageError` if none or several formats match.
     """
     found: dict[str, None] = {}
     for path in paths:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,7 @@ def detect(path: Path) -> bool:
 
 
 def _reviews(path: Path) -> list[Path]:
-    """Return the files ``reviews/MODEL/BENCHMARK_SUBSET.jsonl`` given or below a folder.
-
-    For a report, those of its run.
-    """
+    """Return the files ``reviews/MODEL/BENCHMARK_SUBSET.jsonl`` of a folder, a file or a report."""
     if path.is_file() and path.parent.parent.name == "reports":
         path = path.parents[2]
     files = (each for each in files_below(path) if each.suffix == ".jsonl")
@@ -62,8 +58,9 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
 def _log(folder: Path, reviews: Sequence[Path]) -> Log:
     work = folder.parents[1]
     configured = work / "configs" / "task_config.yaml"
-    config = read_yaml(configured, str(configured)) if configured.is_file() else {}
-    reports = {path.stem: json_document(path) for path in _reports(work / "reports" / folder.name)}
+    config = read_yaml(configured) if configured.is_file() else {}
+    report_files = sorted((work / "reports" / folder.name).glob("*.json"))
+    reports = {path.stem: json_document(path) for path in report_files}
     names = [*reports, *chat.strings(config.get("datasets"))]
     tasks: dict[str, dict[str, Path]] = {}
     for path in reviews:
@@ -75,16 +72,12 @@ def _log(folder: Path, reviews: Sequence[Path]) -> Log:
         str(config.get("evalscope_version") or "unknown"),
         folder.name,
         [_task(name, files, config, reports.get(name)) for name, files in tasks.items()],
-        [*reviews, *_reports(work / "reports" / folder.name)],
+        [*reviews, *report_files],
         identity=[config.get("model"), config.get("model_args")],
         seed=chat.count(generation.get("seed", config.get("seed"))),
         config=config,
         notes=[note for name in {**tasks, **reports} for note in _notes(name, reports, tasks)],
     )
-
-
-def _reports(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.json")) if folder.is_dir() else []
 
 
 def _notes(name: str, reports: Mapping[str, Any], reviewed: Collection[str]) -> list[str]:
@@ -105,7 +98,7 @@ def _task(
     if version := mapping(versions.get(name)).get("evaluation_version"):
         asked["version"] = version
     first = next((row for path in files.values() for _, row in json_lines(path)), {})
-    main = _score(first).get("main_score_name")
+    main = mapping(mapping(first.get("sample_score")).get("score")).get("main_score_name")
     return LoggedTask(
         name,
         partial(_samples, files),
@@ -124,10 +117,6 @@ def _metric(report: Mapping[str, Any]) -> Metric:
     bounds = mapping(semantics.get("value_range"))
     higher = semantics.get("direction") != "lower_is_better"
     return Metric(higher, chat.real(bounds.get("min")), chat.real(bounds.get("max")))
-
-
-def _score(row: Mapping[str, Any]) -> dict[str, Any]:
-    return mapping(mapping(row.get("sample_score")).get("score"))
 
 
 def _samples(files: Mapping[str, Path]) -> Iterator[LoggedSample]:
@@ -170,19 +159,12 @@ def _sample(
         official=(str(given),) if isinstance(given, str | int) else (),
         row=number if isinstance(number, int) and not subset else None,  # numbered within a subset
         prompt=prompt,
-        image=chat.image_hash(_images(messages)),
+        image=chat.image_hash(chat.images_of(chat.before_answer(messages))),
         target=target,
         prediction=chat.word(score.get("extracted_prediction")),
         parts=(subset,) if subset else (),
         document=text_hash([prompt, target]),
     )
-
-
-def _images(messages: chat.Messages) -> Iterator[str]:
-    for message in takewhile(lambda each: each.get("role") != "assistant", messages):
-        for part in chat.messages_of(message.get("content")):
-            if part.get("type") == "image":
-                yield str(part.get("image"))
 
 
 def _response(messages: chat.Messages, end: str | None) -> Response:

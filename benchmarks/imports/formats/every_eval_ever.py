@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ Instance = tuple[str, int]  # sample id, and index of the answer
 
 
 def detect(path: Path) -> bool:
-    """Whether it is an Every Eval Ever record, its samples, or a folder with one."""
+    """Whether it is a record, its samples, or a folder with one."""
     return any(map(_is_record, files_below(path)))
 
 
@@ -84,6 +84,7 @@ def _log(path: Path) -> Log:
     results = chat.messages_of(document.get("evaluation_results"))
     names = [str(each.get("evaluation_name")) for each in results]
     without = [each for each in dict.fromkeys(names) if each not in scores]
+    time = document.get("evaluation_timestamp")
     return Log(
         str(library.get("name") or "unknown"),
         str(library.get("version") or "unknown"),
@@ -92,18 +93,10 @@ def _log(path: Path) -> Log:
         [path, instances] if path != instances else [path],
         identity=[name, model.get("inference_engine")],
         seed=_seed(results),
-        started=_time(document),
+        started=chat.iso_time(time) or chat.word(time),
         config={key: value for key, value in document.items() if key != "evaluation_results"},
         notes=[f"{each}: there are no instances of it, only its score" for each in without],
     )
-
-
-def _time(document: Mapping[str, Any]) -> str | None:
-    time = document.get("evaluation_timestamp")
-    try:
-        return datetime.fromtimestamp(float(str(time)), UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return chat.word(time)
 
 
 def _seed(results: Sequence[Mapping[str, Any]]) -> int | None:
@@ -119,22 +112,23 @@ def _seed(results: Sequence[Mapping[str, Any]]) -> int | None:
 def _scores(instances: Path) -> dict[str, dict[Instance, dict[str, float]]]:
     """Return the scores of each evaluation's answers by metric: a line has one of them."""
     scores: dict[str, dict[Instance, dict[str, float]]] = {}
-    counts: dict[tuple[str, str, str], int] = {}
-    for where, row in json_lines(instances):
-        task, metric, item = _names(row, where)
-        repeat = counts.get((task, metric, item), 0)
-        counts[task, metric, item] = repeat + 1
-        held = scores.setdefault(task, {}).setdefault((item, repeat), {})
+    for task, metric, instance, row in _rows(instances):
+        held = scores.setdefault(task, {}).setdefault(instance, {})
         score = chat.real(mapping(row.get("evaluation")).get("score"))
         if score is not None:
             held[metric] = score
     return scores
 
 
-def _names(row: Mapping[str, Any], where: str) -> tuple[str, str, str]:
-    task = field(row, "evaluation_name", str, where)
-    item = field(row, "sample_id", (str, int), where)
-    return task, str(row.get("evaluation_result_id") or _SCORE), str(item)
+def _rows(instances: Path) -> Iterator[tuple[str, str, Instance, dict[str, Any]]]:
+    """Yield the lines, each with its evaluation, metric and answer."""
+    counts = Counter[tuple[str, str, str]]()
+    for where, row in json_lines(instances):
+        task = field(row, "evaluation_name", str, where)
+        item = str(field(row, "sample_id", (str, int), where))
+        metric = str(row.get("evaluation_result_id") or _SCORE)
+        yield task, metric, (item, counts[task, metric, item]), row
+        counts[task, metric, item] += 1
 
 
 def _task(
@@ -147,33 +141,28 @@ def _task(
     held = dict.fromkeys(metric for each in scores.values() for metric in each)
     mine = [each for each in results if each.get("evaluation_name") == name]
     metrics = {str(each.get("evaluation_result_id") or _SCORE): each for each in mine}
-    config = mapping(mine[0].get("generation_config")) if mine else {}
-    arguments = mapping(config.get("generation_args"))
+    first = mine[0] if mine else {}
+    arguments = mapping(mapping(first.get("generation_config")).get("generation_args"))
     plan, template = arguments.get("eval_plan"), arguments.get("prompt_template")
     asked = {"plan": mapping(plan).get("steps"), "prompt": template}
-    size = mapping(mine[0].get("source_data")).get("samples_number") if mine else None
     ordered = [*(each for each in metrics if each in held), *(h for h in held if h not in metrics)]
+    values = {each: [s[each] for s in scores.values() if each in s] for each in ordered}
     return LoggedTask(
         name,
         partial(_samples, instances, name, scores),
-        {
-            each: metric_said(
-                metrics.get(each, {}), [s[each] for s in scores.values() if each in s]
-            )
-            for each in ordered
-        },
+        {each: metric_said(metrics.get(each, {}), values[each]) for each in ordered},
         chat.drawn(arguments),
         {key: value for key, value in asked.items() if value},
         clusters="as our export says" if ours else "",
-        n_data=chat.count(size),
+        n_data=chat.count(mapping(first.get("source_data")).get("samples_number")),
     )
 
 
 def metric_said(result: Mapping[str, Any], values: Sequence[float]) -> Metric:
     """Return a result's declared metric.
 
-    Bounds are those of the aggregate score, which may be a percentage even if instances are not:
-    they count only if that score is the instances' mean, and not rather its percentage.
+    Bounds are those of the aggregate score, which may be a percentage where instances are not: they
+    count only if that score is the instances' mean.
     """
     config = mapping(result.get("metric_config"))
     higher = config.get("lower_is_better") is not True
@@ -191,17 +180,11 @@ def _samples(
     instances: Path, task: str, scores: Mapping[Instance, Mapping[str, float]]
 ) -> Iterator[LoggedSample]:
     """Yield the answers of an evaluation, each at its first line."""
-    counts: dict[tuple[str, str], int] = {}
     seen: set[Instance] = set()
-    for where, row in json_lines(instances):
-        name, metric, item = _names(row, where)
-        if name != task:
-            continue
-        repeat = counts.get((metric, item), 0)
-        counts[metric, item] = repeat + 1
-        if (item, repeat) not in seen:
-            seen.add((item, repeat))
-            yield replace(_sample(row, item), scores=scores[item, repeat])
+    for name, _, instance, row in _rows(instances):
+        if name == task and instance not in seen:
+            seen.add(instance)
+            yield replace(_sample(row, instance[0]), scores=scores[instance])
 
 
 def _sample(row: Mapping[str, Any], item: str) -> LoggedSample:

@@ -31,14 +31,9 @@ def detect(path: Path) -> bool:
 def _jobs(path: Path) -> list[Path]:
     """Return the folders of jobs: the given one, that of the given file, or those in it."""
     folder = path if path.is_dir() else path.parent
-    if not folder.is_dir():
-        return []
-    return [each for each in (folder, *sorted(folder.iterdir())) if _is_job(each)]
-
-
-def _is_job(folder: Path) -> bool:
-    begins = head(folder / "config.json")
-    return b'"n_concurrent_trials"' in begins and b'"job_name"' in begins
+    begins = {each: head(each / "config.json") for each in (folder, *sorted(folder.glob("*")))}
+    words = (b'"n_concurrent_trials"', b'"job_name"')
+    return [each for each, begin in begins.items() if all(word in begin for word in words)]
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:

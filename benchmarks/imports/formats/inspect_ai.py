@@ -11,8 +11,7 @@ from typing import Any
 
 from benchmarks.imports.common import chat
 from benchmarks.imports.common.archive import Archive
-from benchmarks.imports.common.together import together
-from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
+from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric, together
 from benchmarks.imports.reading import field, files_below, head, json_document, mapping, text_hash
 from harness.errors import UsageError
 from harness.records import Response
@@ -48,11 +47,6 @@ def detect(path: Path) -> bool:
     return any(map(_is_log, files_below(path)))
 
 
-def _is_named(path: Path) -> bool:
-    """Whether a file is named like a log, so that a damaged one is not skipped."""
-    return path.suffix == ".eval" or bool(_NAMED.fullmatch(path.name)) or _is_log(path)
-
-
 def _is_log(path: Path) -> bool:
     begin = head(path)
     if path.suffix == ".eval":
@@ -63,8 +57,12 @@ def _is_log(path: Path) -> bool:
 def read(paths: Sequence[Path]) -> Iterator[Log]:
     """Yield a log for the tasks on which one model was run together."""
     found = (each for path in paths for each in files_below(path))
-    logs = [path for path in dict.fromkeys(found) if path in paths or _is_named(path)]
-    files = [_open(path) for path in logs]
+    files = [
+        _open(path)
+        for path in dict.fromkeys(found)
+        # Also what is only named like a log: a damaged one is not skipped.
+        if path in paths or path.suffix == ".eval" or _NAMED.fullmatch(path.name) or _is_log(path)
+    ]
     if not files:
         raise UsageError(f"{paths[0]} holds no .eval or .json log of inspect")
     yield from together((_run(file), _log(file)) for file in _last_tries(files))
@@ -82,12 +80,8 @@ def _open(path: Path) -> _File:
     for sample in samples:
         for unread in ("events", "events_data", "store"):
             sample.pop(unread, None)
-    return _File(path, document, partial(_rows, str(path), samples), len(samples))
-
-
-def _rows(where: str, samples: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, sample in enumerate(samples, 1):
-        yield f"{where}, sample {number}", sample
+    rows = [(f"{path}, sample {number}", sample) for number, sample in enumerate(samples, 1)]
+    return _File(path, document, lambda: iter(rows), len(samples))
 
 
 def _rows_of_archive(archive: Archive) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -188,7 +182,8 @@ def _samples(rows: Rows, cluster: str) -> Iterator[LoggedSample]:
         messages = chat.messages_of(row.get("messages"))
         question = _question(asked)
         scores = _scores(mapping(row.get("scores")))
-        metadata = mapping(row.get("metadata"))
+        metadata, attached = mapping(row.get("metadata")), mapping(row.get("attachments"))
+        images = chat.images_of(chat.messages_of(asked))
         error = _error(row, scores)
         yield LoggedSample(
             item,
@@ -198,7 +193,9 @@ def _samples(rows: Rows, cluster: str) -> Iterator[LoggedSample]:
             numbered=item.isdecimal(),
             prompt=chat.prompt_of(messages, question),
             question=question,
-            image=chat.image_hash(_images(row)),
+            image=chat.image_hash(
+                str(attached.get(source.removeprefix("attachment://"), source)) for source in images
+            ),
             target=row.get("target"),
             prediction=_prediction(row),
             cluster=str(metadata[cluster]) if cluster in metadata else "",
@@ -214,16 +211,6 @@ def _question(asked: Any) -> str:
     return "\n".join(chat.text_of(each.get("content")) for each in users)
 
 
-def _images(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the images of a sample's input, which may be attachments."""
-    attached = mapping(row.get("attachments"))
-    for message in chat.messages_of(row.get("input")):
-        for part in chat.messages_of(message.get("content")):
-            if part.get("type") == "image":
-                source = str(part.get("image"))
-                yield str(attached.get(source.removeprefix("attachment://"), source))
-
-
 def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Return the value of each score; for several values, ``NAME/KEY``."""
     values: dict[str, Any] = {}
@@ -235,9 +222,9 @@ def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    return (
-        _VALUES.get(value, _VALUES.get(value.lower(), value)) if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        return _VALUES.get(value, _VALUES.get(value.lower(), value))
+    return value
 
 
 def _prediction(row: Mapping[str, Any]) -> str | None:

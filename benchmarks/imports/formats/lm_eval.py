@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.imports.common import chat
 from benchmarks.imports.formats.lmms_eval import (
     IDS,
     answers_of,
-    asked_of,
     document_config,
     metrics_of,
     model_name,
-    seed_of,
-    settings_of,
+    task_of,
 )
 from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
 from benchmarks.imports.reading import (
@@ -85,7 +83,6 @@ def _log(path: Path) -> Log:
             "--log_samples"
         )
     config = mapping(document.get("config"))
-    date = document.get("date")
     listed = set(mapping(document.get("results"))) - set(mapping(document.get("groups")))
     without = sorted(listed - set(samples) - set(mapping(document.get("group_subtasks"))))
     return Log(
@@ -95,36 +92,21 @@ def _log(path: Path) -> Log:
         [_task(document, name, file) for name, file in samples.items()],
         [path, *samples.values()],
         identity=[document.get("model_source"), config.get("model_args")],
-        seed=seed_of(config),
-        started=_time(date) if isinstance(date, int | float) else None,
+        seed=chat.count(config.get("random_seed")),
+        started=chat.iso_time(document.get("date")),
         config=document_config(document),
         notes=[f"{name}: the log has no samples of it, only its score" for name in without],
     )
 
 
-def _time(seconds: float) -> str | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 def _task(document: Mapping[str, Any], name: str, path: Path) -> LoggedTask:
     config = mapping(mapping(document.get("configs")).get(name))
     filters = [str(mapping(each).get("name")) for each in sequence(config.get("filter_list"))]
+    if len(filters) < 2:
+        return task_of(document, name, partial(_samples, path, []))
     plain = metrics_of(document, name)
-    metrics = plain
-    if len(filters) > 1:
-        metrics = {f"{m},{f}": Metric(plain[m].higher_is_better) for f in filters for m in plain}
-    size = mapping(mapping(document.get("n-samples")).get(name)).get("original")
-    return LoggedTask(
-        name,
-        partial(_samples, path, filters if len(filters) > 1 else []),
-        metrics,
-        settings_of(mapping(document.get("config")), config),
-        asked_of(document, name),
-        n_data=size if isinstance(size, int) else None,
-    )
+    metrics = {f"{m},{f}": Metric(plain[m].higher_is_better) for f in filters for m in plain}
+    return replace(task_of(document, name, partial(_samples, path, filters)), metrics=metrics)
 
 
 def _samples(path: Path, filters: Sequence[str]) -> Iterator[LoggedSample]:
@@ -157,7 +139,6 @@ def _sample(row: Mapping[str, Any], where: str) -> LoggedSample:
     number = field(row, "doc_id", (int, str), where)
     doc, filtered = mapping(row.get("doc")), row.get("filtered_resps")
     named = (doc.get(key) for key in IDS)
-    prediction = filtered[0] if isinstance(filtered, list) and filtered else None
     return LoggedSample(
         str(number),
         scores=_scores(row),
@@ -165,16 +146,13 @@ def _sample(row: Mapping[str, Any], where: str) -> LoggedSample:
         row=number if isinstance(number, int) else None,
         prompt=_prompt(row),
         target=row.get("target"),
-        prediction=prediction if isinstance(prediction, str) else None,
+        prediction=chat.word(filtered[0]) if isinstance(filtered, list) and filtered else None,
         document=str(row.get("doc_hash") or ""),
     )
 
 
 def _prompt(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the prompt of a sample's first request, one text per message.
-
-    Chats are logged as ``['[{"role": "user", "content": "..."}]']``.
-    """
+    """Return a first request's texts; chats: ``['[{"role": "user", "content": "..."}]']``."""
     given = mapping(mapping(row.get("arguments")).get("gen_args_0")).get("arg_0")
     if isinstance(given, list) and len(given) == 1 and isinstance(given[0], str):
         try:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.imports.common import chat
-from benchmarks.imports.common.together import together
-from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
+from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric, together
 from benchmarks.imports.reading import (
     field,
     files_below,
@@ -62,14 +61,10 @@ def _log(path: Path) -> Log:
     name = str(about.get("name") or config.get("benchmark") or "unknown")
     model = str(config.get("model") or "unknown")
     asked = {key: config[key] for key in _ASKED if config.get(key) is not None}
-    size = mapping(config.get("shuffle")).get("ds_full_size")
+    size = chat.count(mapping(config.get("shuffle")).get("ds_full_size"))
+    reward = {"reward": Metric()}
     task = LoggedTask(
-        name,
-        partial(_samples, results),
-        {"reward": Metric()},
-        chat.drawn(config),
-        asked,
-        n_data=chat.count(size),
+        name, partial(_samples, results), reward, chat.drawn(config), asked, n_data=size
     )
     return Log(
         "nemo-evaluator",
@@ -102,7 +97,13 @@ def _samples(path: Path) -> Iterator[LoggedSample]:
         error = _error(mapping(row.get("scoring_details")))
         yield LoggedSample(
             str(number),
-            None if error else _response(row),
+            None
+            if error
+            else Response(
+                str(row.get("model_response") or ""),
+                seconds=chat.seconds(row.get("latency_ms"), 1000),
+                trajectory=chat.trajectory_of(chat.from_atif(row.get("trajectory"))),
+            ),
             {"reward": reward, **mapping(row.get("scorer_rewards"))},
             row=number,
             prompt=(prompt,) if isinstance(prompt, str) else (),
@@ -121,14 +122,6 @@ def _error(details: Mapping[str, Any]) -> str:
     if mapping(details.get("judge")).get("error"):
         return "the judge gave no verdict"
     return ""
-
-
-def _response(row: Mapping[str, Any]) -> Response:
-    return Response(
-        str(row.get("model_response") or ""),
-        seconds=chat.seconds(row.get("latency_ms"), 1000),
-        trajectory=chat.trajectory_of(chat.from_atif(row.get("trajectory"))),
-    )
 
 
 FORMAT = Format("NeMo Evaluator: eval-*.json and results.jsonl", detect, read)

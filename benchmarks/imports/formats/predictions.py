@@ -6,11 +6,12 @@ Optional fields: ``score``, ``prediction``, ``prompt``, ``target``, ``cluster``,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.imports.common import chat
 from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
 from benchmarks.imports.reading import first_object, json_lines
 from harness.errors import UsageError
@@ -22,8 +23,7 @@ _FORM = '{"id": ..., "response": ...}'
 def answers(path: Path) -> Iterator[tuple[str, str, dict[str, Any], str]]:
     """Yield item id, response, row and location ("FILE, line 3") of every line.
 
-    Raises:
-        UsageError: the file cannot be read, or a line is not such an object.
+    Raises `UsageError` if the file cannot be read, or a line is not such an object.
     """
     for where, row in json_lines(path):
         for name in ("id", "response"):
@@ -45,7 +45,7 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
     for path in paths:
         row = first_object(path)
         metrics = {"score": Metric()} if "score" in row else {}
-        clusters = "as the file says" if _text(row, "cluster") else ""
+        clusters = "as the file says" if chat.word(row.get("cluster")) else ""
         name = str(row.get("benchmark") or path.stem)
         task = LoggedTask(name, partial(_samples, path), metrics, clusters=clusters)
         model = str(row.get("model") or path.stem)
@@ -62,14 +62,9 @@ def _samples(path: Path) -> Iterator[LoggedSample]:
             official=(name,),
             prompt=(prompt,) if isinstance(prompt, str) else (),
             target=row.get("target"),
-            prediction=_text(row, "prediction"),
-            cluster=_text(row, "cluster") or "",
+            prediction=chat.word(row.get("prediction")),
+            cluster=chat.word(row.get("cluster")) or "",
         )
-
-
-def _text(row: Mapping[str, Any], name: str) -> str | None:
-    value = row.get(name)
-    return value if isinstance(value, str) else None
 
 
 FORMAT = Format(f"JSON Lines of {_FORM}", detect, read)

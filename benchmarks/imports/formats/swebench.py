@@ -22,6 +22,7 @@ from benchmarks.imports.reading import (
     json_document,
     json_lines,
     mapping,
+    sequence,
 )
 from harness.errors import UsageError
 from harness.files.plain import read_given
@@ -104,13 +105,10 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
         model, run = _model_of(path, found)
         seen.add((run, model))
         verdicts = _of_summary(summary)
-        missing = summary.get("incomplete_ids")
-        notes = (
-            [f"left out, not submitted: {counted(len(missing), 'instance')} of the data set"]
-            if isinstance(missing, list) and missing
-            else []
-        )
+        missing = sequence(summary.get("incomplete_ids"))
+        left_out = f"left out, not submitted: {counted(len(missing), 'instance')} of the data set"
         version = str(summary.get("schema_version") or "unknown")
+        notes = [left_out] if missing else []
         yield _log(model, verdicts, found, [path], f"report {version}", notes)
     for (run, model), reports in found.instances.items():
         if (run, model) not in seen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,21 +24,16 @@ _SUFFIXES = (".xlsx", ".tsv")
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A table of predictions and its tables of verdicts, if any."""
-
-    predictions: Path
-    graded: Sequence[Path]
-
-
 def detect(path: Path) -> bool:
     """Whether a table of predictions, or one in a folder, is VLMEvalKit's."""
     return bool(_runs([path]))
 
 
-def _runs(paths: Iterable[Path], named: Sequence[Path] = ()) -> list[_Run]:
-    """Return the runs below paths; ``named`` files count as tables whatever they contain."""
+def _runs(paths: Iterable[Path], named: Sequence[Path] = ()) -> list[list[Path]]:
+    """Return the runs below paths: each table of predictions, and its tables of verdicts, if any.
+
+    ``named`` files count as tables whatever they contain.
+    """
     found = (each for path in paths for each in files_below(path))
     # A run's tables are in its own folder; the model's folder has links to them.
     tables = dict.fromkeys(each.resolve() for each in found if each in named or _is_table(each))
@@ -48,7 +42,7 @@ def _runs(paths: Iterable[Path], named: Sequence[Path] = ()) -> list[_Run]:
         of = (own for own in runs if own.parent == table.parent)
         first = next((own for own in of if table.stem.startswith(f"{own.stem}_")), None)
         runs.setdefault(first or table, []).append(table)
-    return [_Run(own, each[1:]) for own, each in runs.items()]
+    return list(runs.values())
 
 
 def _is_table(path: Path) -> bool:
@@ -90,12 +84,14 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
     yield from map(_log, runs)
 
 
-def _log(run: _Run) -> Log:
-    model, name = _names(run.predictions)
-    rows = table(run.predictions)
-    graded = {path: table(path) for path in run.graded}
-    column, verdicts = _verdicts(graded)
-    own, rotated = _own(rows)
+def _log(run: Sequence[Path]) -> Log:
+    predictions, *graded = run
+    model, name = _names(predictions)
+    rows = table(predictions)
+    column, verdicts = _verdicts(list(map(table, graded)))
+    # The others are copies with rotated options.
+    own = [row for row in rows if str(row.get("g_index", row["index"])) == str(row["index"])]
+    rotated = len(rows) - len(own)
     missing = sum(str(row["index"]) not in verdicts for row in own) if verdicts else 0
     notes = []
     if rotated:
@@ -105,14 +101,10 @@ def _log(run: _Run) -> Log:
     if missing:
         notes.append(f"{name}: {counted(missing, 'answer')} without a verdict")
     if not verdicts:
-        notes.append(f"{name}: there is no table of verdicts beside {run.predictions.name}")
-    task = LoggedTask(
-        name,
-        partial(_samples, own, column, verdicts),
-        {column: Metric()} if verdicts else {},
-        n_data=len(own),
-    )
-    return Log("vlmevalkit", "unknown", model, [task], [run.predictions, *run.graded], notes=notes)
+        notes.append(f"{name}: there is no table of verdicts beside {predictions.name}")
+    metrics = {column: Metric()} if verdicts else {}
+    task = LoggedTask(name, partial(_samples, own, column, verdicts), metrics, n_data=len(own))
+    return Log("vlmevalkit", "unknown", model, [task], run, notes=notes)
 
 
 def _names(path: Path) -> tuple[str, str]:
@@ -154,10 +146,10 @@ def _tsv(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]]:
+def _verdicts(graded: Sequence[Sequence[Row]]) -> tuple[str, dict[str, Row]]:
     """Return the verdict column, and the rows with a verdict by index."""
     for column in _VERDICTS:
-        for rows in graded.values():
+        for rows in graded:
             found = {str(row["index"]): row for row in rows if _value(row.get(column)) is not None}
             if found:
                 return column, found
@@ -172,12 +164,6 @@ def _value(cell: Any) -> float | None:
         return words.get(str(cell).strip().lower())
 
 
-def _own(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """Return the question rows, and how many are copies with rotated options."""
-    own = [row for row in rows if str(row.get("g_index", row["index"])) == str(row["index"])]
-    return own, len(rows) - len(own)
-
-
 def _samples(
     rows: Sequence[Row], column: str, verdicts: Mapping[str, Row]
 ) -> Iterator[LoggedSample]:
@@ -188,17 +174,17 @@ def _samples(
         failed = text.startswith(_FAILED)
         graded = verdicts.get(index, {})
         question = str(row.get("question", ""))
-        target = row.get("answer")
+        target = str(row["answer"]) if "answer" in row else None
         yield LoggedSample(
             index,
             None if failed else Response(text, thought),
             {column: _value(graded[column])} if column in graded else {},
             official=(index, *(str(row[name]) for name in ("id", "question_id") if name in row)),
             question=question,
-            target=None if target is None else str(target),
+            target=target,
             prediction=str(graded["extracted"]) if "extracted" in graded else None,
             parts=(str(row["category"]),) if "category" in row else (),
-            document=text_hash([question, None if target is None else str(target)]),
+            document=text_hash([question, target]),
             error="inference obtained no answer" if failed else "",
         )
 

@@ -208,8 +208,7 @@ class LmmsBenchmark(ABC):
     def target(self, doc: Doc) -> Target:
         """Return what the strict scorer needs of a document.
 
-        Raises:
-            ItemError: the document has no usable gold answer.
+        Raises `ItemError` if the document has no usable gold answer.
         """
 
     def native_value(self, metrics: Mapping[str, Any]) -> float:
@@ -257,8 +256,7 @@ class LmmsBenchmark(ABC):
     def fingerprint(self) -> str:
         """Return the content hash of the local data.
 
-        Raises:
-            UsageError: the data is missing; says the command that gets it.
+        Raises `UsageError` if the data is missing; says the command that gets it.
         """
         return data.fingerprint(self.id, self.data_root, images=self.images, split=self.split)
 
@@ -270,8 +268,7 @@ class LmmsBenchmark(ABC):
     def prepared(self) -> Prepared:
         """The prepared items; made, where they are not there, by the native scorer's child.
 
-        Raises:
-            UsageError: the data is missing or not readable, or lmms-eval does not start.
+        Raises `UsageError` if the data is missing or not readable, or lmms-eval does not start.
         """
         key = self._key
         for folder in prepared.folders(self.id, self.data_root):
@@ -318,8 +315,7 @@ class LmmsBenchmark(ABC):
     def make(self, scratch: Path) -> Path:
         """Build every item and keep them; return the folder: ``scratch`` if no other is writable.
 
-        Raises:
-            UsageError: the data is missing or not readable.
+        Raises `UsageError` if the data is missing or not readable.
         """
         folders = (*prepared.folders(self.id, self.data_root), scratch)
         return prepared.keep(folders, self._key, self.rows())
@@ -327,8 +323,7 @@ class LmmsBenchmark(ABC):
     def rows(self) -> list[Row]:
         """Build every item, by lmms-eval's task.
 
-        Raises:
-            UsageError: the data is missing or not readable.
+        Raises `UsageError` if the data is missing or not readable.
         """
         return [self._row(row) for row in self.places.values()]
 
@@ -397,8 +392,7 @@ class LmmsBenchmark(ABC):
     def first_images(self, wanted: Iterable[str]) -> dict[str, Image.Image]:
         """Return the first image of some items by id, of those whose image decodes.
 
-        Raises:
-            UsageError: the data is missing or not readable.
+        Raises `UsageError` if the data is missing or not readable.
         """
         images = {}
         for item_id in self.prepared.by_id.keys() & set(wanted):
@@ -502,8 +496,7 @@ def _reason(error: Exception) -> str:
 def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, str]:
     """Return a part of a task's message with its image's column.
 
-    Raises:
-        AssertionError: the task does more to its image than to convert it to RGB.
+    Raises `AssertionError` if the task does more to its image than to convert it to RGB.
     """
     if part["type"] == "text":
         return False, part["text"]

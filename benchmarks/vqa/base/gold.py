@@ -152,8 +152,7 @@ def unlabelled(entries: Sequence[str]) -> tuple[str, ...]:
 def letter(gold: str, choices: Sequence[str]) -> str:
     """Return the letter that a gold answer names, given as ``C``, ``(C)`` or the option's text.
 
-    Raises:
-        ItemError: it names none of ``choices``.
+    Raises `ItemError` if it names none of ``choices``.
     """
     match = _LETTER.fullmatch(gold.strip())
     if match and ascii_uppercase.index(match[1]) < len(choices):
@@ -167,10 +166,8 @@ def letter(gold: str, choices: Sequence[str]) -> str:
 def literal(text: str) -> tuple[str, ...]:
     """Return the strings of a list that a data set stores as Python text; a lone string as one.
 
-    An interval such as ``[1, 2)`` is a lone string.
-
-    Raises:
-        ItemError: it opens like a list of strings and is none.
+    An interval such as ``[1, 2)`` is a lone string. Raises `ItemError` if it opens like a list of
+    strings and is none.
     """
     if not _STRINGS.match(text):
         return (text,)

@@ -208,8 +208,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
     ) -> bytes:
         """Make a benchmark's prepared items; return them as JSON.
 
-        Raises:
-            UsageError: the data is missing, or lmms-eval does not start.
+        Raises `UsageError` if the data is missing, or lmms-eval does not start.
         """
         request = self._request(
             benchmark, data_root, images=images, options=dict(options), prepare=True
@@ -235,9 +234,8 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
     def _replies(self, request: Request, judge: Judge | None = None) -> Iterator[dict[str, Any]]:
         """Send a request and yield what comes back; the judge is asked meanwhile.
 
-        Raises:
-            UsageError: the child says that it failed, was interrupted or does not start.
-            _ChildDiedError: it ended before it was done.
+        Raises `UsageError` if the child says that it failed, was interrupted or does not start,
+        `_ChildDiedError` if it ended before it was done.
         """
         shown = native_child.shown_data(Path(request.data_root))
         process = self._process
@@ -281,8 +279,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
     def _start(self, shown: Shown) -> subprocess.Popen[bytes]:
         """Start the child and wait until it has imported lmms-eval.
 
-        Raises:
-            UsageError: it does not start; tells its last words.
+        Raises `UsageError` if it does not start; tells its last words.
         """
         if self._closing:
             raise UsageError("native scoring was stopped")

@@ -308,8 +308,7 @@ def _send(pipe: Connection, **message: Any) -> None:
 def _prepare(benchmark: LmmsBenchmark) -> str:
     """Make the benchmark's prepared items and return them as JSON.
 
-    Raises:
-        UsageError: of whatever went wrong: the log of a fork is not kept.
+    Raises `UsageError` of whatever went wrong: the log of a fork is not kept.
     """
     from benchmarks.vqa.base import prepared
 
@@ -432,8 +431,7 @@ class _JudgeWatch:
 def _asked(pipe: Connection, request: Mapping[str, Any]) -> Any:
     """Have the parent ask the judge; return the reply as OpenAI's client does.
 
-    Raises:
-        OpenAIError: there is none.
+    Raises `OpenAIError` if there is none.
     """
     from openai import OpenAIError
     from openai.types.chat import ChatCompletion

@@ -101,8 +101,7 @@ class Prepared:
     def first_image(self, row: Row, columns: Sequence[str]) -> Image.Image:
         """Return the image of the first of some columns that holds one.
 
-        Raises:
-            ItemError: it does not decode, or there is none.
+        Raises `ItemError` if it does not decode, or there is none.
         """
         table = self.tables[row.form]
         cells = (table.cell(row.row, name) for name in columns if name in table.columns)
@@ -183,9 +182,7 @@ def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -
     """Write the items in the first folder that can be written, and return that folder.
 
     Files of other versions of the data or the code that nobody used for days are removed there.
-
-    Raises:
-        OSError: none can be written.
+    Raises `OSError` if none can be written.
     """
     for folder in folders[:-1]:
         with suppress(OSError):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.imports.redacting import redacted
+from benchmarks.imports.reading import redacted
 from benchmarks.imports.scales import Scale, number_of
 from benchmarks.micro.data import longbench
 from tests.benchmarks.imports.reading import compared, imported, lines, manifest
