@@ -27,10 +27,10 @@ _EXPECTATION = ("benchmark", "model", "lines", "as expected", "wrong", "wrong cr
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.jsonl..."
 )
-@click.option(
+@options.option(
     "--from-extraction",
-    is_flag=True,
-    help="Score the official grader's extracted answer instead of the response.",
+    bool,
+    "Score the official grader's extracted answer instead of the response.",
 )
 @options.reasoning_tags
 @options.as_json

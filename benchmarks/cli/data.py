@@ -12,13 +12,12 @@ import click
 
 from benchmarks.cli.own import benchmark_files
 from harness.cli import options
+from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.files.text import counted
 
 if TYPE_CHECKING:
     from benchmarks.data.fetch.pull import Pulled
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group()
@@ -30,11 +29,9 @@ def data() -> None:
 @click.argument("name", metavar="SUITE|BENCHMARK|FILE")
 @options.data_root
 @benchmark_files
-@click.option("--revision", help="Commit, branch or tag to use instead of the pinned commit.")
-@click.option(
-    "--from", "local", type=_FOLDER, metavar="DIR", help="Use local copies instead of the Hub."
-)
-@click.option("--force", is_flag=True, help="Replace existing data.")
+@option("--revision", str, "Commit, branch or tag to use instead of the pinned commit.")
+@option("--from local", FOLDER, "Use local copies instead of the Hub.", metavar="DIR")
+@option("--force", bool, "Replace existing data.")
 def pull(
     name: str, data_root: Path | None, revision: str | None, local: Path | None, force: bool
 ) -> int:
@@ -97,10 +94,10 @@ def _genuine(benchmark: str, pulled: Pulled) -> bool:
 
 @data.command("import")
 @click.argument("benchmark")
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 @options.data_root
-@click.option("--split", help="Import only this split  [default: all splits with complete images]")
-@click.option("--force", is_flag=True, help="Replace existing data.")
+@option("--split", str, "Import only this split  [default: all splits with complete images]")
+@option("--force", bool, "Replace existing data.")
 def import_(
     benchmark: str, folder: Path, data_root: Path | None, split: str | None, force: bool
 ) -> None:
@@ -124,7 +121,7 @@ def import_(
 @options.data_root
 @options.settings
 @benchmark_files
-@click.option("--images", is_flag=True, help="Decode every image instead of a sample.")
+@option("--images", bool, "Decode every image instead of a sample.")
 @options.as_json
 def verify(
     name: str, data_root: Path | None, settings: tuple[str, ...], images: bool, as_json: bool

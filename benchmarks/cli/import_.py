@@ -13,6 +13,7 @@ import click
 from benchmarks.cli.run import model_name_of
 from benchmarks.imports.formats import FORMATS
 from harness.cli import options
+from harness.cli.options import option
 from harness.cli.output import echo, print_result
 from harness.files.text import counted
 
@@ -63,44 +64,44 @@ def _benchmarks(
 @click.argument("words", nargs=-1, required=True, metavar="[FORMAT] PATH...")
 @options.data_root
 @options.out
-@click.option(
-    "--benchmark",
-    "benchmarks",
+@option(
+    "--benchmark benchmarks",
+    str,
+    "Our benchmark, or your table, that a task of the log corresponds to, if its name does "
+    "not say, as in my_vstar=vstar.",
     multiple=True,
     metavar="[TASK=]BENCHMARK",
     callback=_benchmarks,
-    help="Our benchmark, or your table, that a task of the log corresponds to, if its name does "
-    "not say, as in my_vstar=vstar.",
 )
-@click.option("--tasks", metavar="A,B", help="Import only these tasks of the logs.")
-@click.option(
+@option("--tasks", str, "Import only these tasks of the logs.", metavar="A,B")
+@option(
     "--metric",
+    str,
+    "Metric of the log to use as the score  [default: the task's first]",
     metavar="NAME",
-    help="Metric of the log to use as the score  [default: the task's first]",
 )
-@click.option(
-    "--scale",
-    "scales",
+@option(
+    "--scale scales",
+    str,
+    "The range of a metric that is not in [0, 1].",
     multiple=True,
     metavar="[TASK=]LOW,HIGH",
     callback=_scales,
-    help="The range of a metric that is not in [0, 1].",
 )
-@click.option("--lower-is-better", is_flag=True, help="Lower values of the metric are better.")
-@click.option(
+@option("--lower-is-better", bool, "Lower values of the metric are better.")
+@option(
     "--source-scores",
-    is_flag=True,
-    help="Use the log's own scores, also for benchmarks that we could score ourselves.",
+    bool,
+    "Use the log's own scores, also for benchmarks that we could score ourselves.",
 )
-@click.option(
+@option(
     "--model-name",
+    str,
+    "Name of the model  [default: as in the log]",
     metavar="NAME",
     callback=model_name_of,
-    help="Name of the model  [default: as in the log]",
 )
-@click.option(
-    "--seed", type=int, help="The training seed of the logs' model  [default: the log's seed]"
-)
+@option("--seed", int, "The training seed of the logs' model  [default: the log's seed]")
 @options.as_json
 def import_(words: tuple[str, ...], **given: Any) -> None:
     """Import the logs of other tools as runs.
@@ -116,7 +117,7 @@ def import_(words: tuple[str, ...], **given: Any) -> None:
         **{key: given[key] for key in given if key not in ("as_json", "tasks")},
         tasks=None if given["tasks"] is None else frozenset(given["tasks"].split(",")),
     )
-    name, imported = import_all(paths, name, chosen, _note)
+    name, imported = import_all(paths, name, chosen, lambda text: echo(f"note: {text}", err=True))
     print_result(json.dumps(_document(name, imported)) if given["as_json"] else _text(imported))
 
 
@@ -139,10 +140,6 @@ def _named(words: Sequence[str]) -> tuple[str | None, list[Path]]:
             hint = f"; of formats, {nearest(first, formats.names())}" if is_word else ""
             raise UsageError(f"there is no file or folder {path}{hint}")
     return (first if named else None), paths
-
-
-def _note(text: str) -> None:
-    echo(f"note: {text}", err=True)
 
 
 def _document(name: str, imported: Sequence[Imported]) -> dict[str, Any]:

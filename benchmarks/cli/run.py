@@ -17,6 +17,7 @@ from benchmarks.cli.own import benchmark_files
 from harness.backends.reasoning_tags import named_tags
 from harness.cli import options
 from harness.cli.groups import PanelCommand
+from harness.cli.options import COUNT, option
 from harness.cli.output import echo, print_result
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
@@ -48,6 +49,7 @@ def model_name_of(ctx: click.Context, _: click.Parameter, name: str | None) -> s
     return name and name.strip()
 
 
+_DTYPES = ["auto", "float32", "bfloat16", "float16"]
 PANELS = {
     "Model": "model model-name revision adapter model-settings config backend",
     "Items": "suite benchmarks ids limit repeats set benchmark-file images data-root",
@@ -65,91 +67,76 @@ PANELS = {
 
 
 @click.command(cls=PanelCommand, panels=PANELS)
-@click.option(
-    "--model", required=True, help="Checkpoint folder, Hub id, or name served at --endpoint."
-)
-@click.option(
+@option("--model", str, "Checkpoint folder, Hub id, or name served at --endpoint.", required=True)
+@option(
     "--model-name",
+    str,
+    "Name of the model in runs, tables and reports  [default: its folder's; of a trained "
+    "checkpoint its study, arm and seed]",
     metavar="NAME",
     callback=model_name_of,
-    help="Name of the model in runs, tables and reports  [default: its folder's; of a trained "
-    "checkpoint its study, arm and seed]",
 )
-@click.option(
+@option(
     "--run-name",
+    str,
+    "Name of the run's folder in --out  [default: MODEL-SUITE-KEY]",
     metavar="NAME",
     callback=_run_name,
-    help="Name of the run's folder in --out  [default: MODEL-SUITE-KEY]",
 )
 @options.suite
 @options.ids
-@click.option(
+@option(
     "--backend",
-    metavar="NAME|FILE.py",
-    help="Inference backend: auto, vllm, transformers, the name of an installed one, or a Python "
+    str,
+    "Inference backend: auto, vllm, transformers, the name of an installed one, or a Python "
     "file, whose code runs  [default: auto]",
+    metavar="NAME|FILE.py",
 )
-@click.option(
+@option(
     "--endpoint",
+    str,
+    "Use this OpenAI-compatible server instead of loading a checkpoint.",
     metavar="URL",
-    help="Use this OpenAI-compatible server instead of loading a checkpoint.",
 )
-@click.option(
+@option(
     "--tokenizer",
+    str,
+    "endpoint: tokenizer to use if the server has no /tokenize.",
     metavar="FOLDER|HUB_ID",
-    help="endpoint: tokenizer to use if the server has no /tokenize.",
 )
-@click.option(
+@option(
     "--api-key-env",
-    metavar="NAME",
-    help="endpoint: environment variable that holds its API key  [default: OPENAI_API_KEY, for "
+    str,
+    "endpoint: environment variable that holds its API key  [default: OPENAI_API_KEY, for "
     "api.openai.com only]",
-)
-@click.option(
-    "--revision", help="Model revision: resolved for a Hub id, recorded as given for an endpoint."
-)
-@click.option(
-    "--replicas",
-    type=click.IntRange(min=1),
-    help="vLLM: data-parallel replicas  [default: 1]",
-)
-@click.option(
-    "--tensor-parallel",
-    type=click.IntRange(min=1),
-    help="vLLM: GPUs per replica  [default: 1]",
-)
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    help="vLLM, transformers: weight dtype  [default: auto]",
-)
-@click.option(
-    "--max-model-len",
-    type=click.IntRange(min=1),
-    help="vLLM, transformers: maximum context length in tokens  [default: the model's]",
-)
-@click.option(
-    "--reasoning-parser",
     metavar="NAME",
-    help="vLLM: parser that splits the reasoning off the response, such as deepseek_r1.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="transformers: maximum batch size.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Concurrent requests.",
+@option(
+    "--revision", str, "Model revision: resolved for a Hub id, recorded as given for an endpoint."
 )
+@option("--replicas", COUNT, "vLLM: data-parallel replicas  [default: 1]")
+@option("--tensor-parallel", COUNT, "vLLM: GPUs per replica  [default: 1]")
+@option("--dtype", _DTYPES, "vLLM, transformers: weight dtype  [default: auto]")
+@option(
+    "--max-model-len",
+    COUNT,
+    "vLLM, transformers: maximum context length in tokens  [default: the model's]",
+)
+@option(
+    "--reasoning-parser",
+    str,
+    "vLLM: parser that splits the reasoning off the response, such as deepseek_r1.",
+    metavar="NAME",
+)
+@option("--batch-size", COUNT, "transformers: maximum batch size.")
+@option("--concurrency", COUNT, "Concurrent requests.", default=64)
 @model_settings
-@click.option(
-    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Samples per item."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
-@click.option(
+@option("--repeats", COUNT, "Samples per item.", default=1)
+@option("--seed", int, "Sampling seed.", default=0)
+@option(
     "--images",
-    type=click.Choice(["white", "native"]),
-    help="Image conversion: transparent images on white and wide grey scaled, or lmms-eval's own"
+    ["white", "native"],
+    "Image conversion: transparent images on white and wide grey scaled, or lmms-eval's own"
     "  [default: white]",
 )
 @options.settings
@@ -161,21 +148,17 @@ PANELS = {
 @options.max_errors
 @options.data_root
 @options.out
-@click.option("--fresh", is_flag=True, help="Start a new run folder; the old one is kept.")
-@click.option(
-    "--same-model",
-    is_flag=True,
-    help="Continue even if the endpoint's URL or its /v1/models entry changed.",
+@option("--fresh", bool, "Start a new run folder; the old one is kept.")
+@option(
+    "--same-model", bool, "Continue even if the endpoint's URL or its /v1/models entry changed."
 )
-@click.option(
-    "--dry-run", is_flag=True, help="Show what would be run, without sending any request."
-)
-@click.option(
+@option("--dry-run", bool, "Show what would be run, without sending any request.")
+@option(
     "--report-to",
-    type=click.Choice(["wandb", "trackio"]),
-    help="Log progress and scores to this tracker during the run  [default: none]",
+    ["wandb", "trackio"],
+    "Log progress and scores to this tracker during the run  [default: none]",
 )
-@click.option("--items", is_flag=True, help="With --json, include per-item rows.")
+@option("--items", bool, "With --json, include per-item rows.")
 @options.as_json
 def run(**values: Any) -> Path:
     """Evaluate a model on a suite.
