@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -19,10 +20,8 @@ T = TypeVar("T")
 def option(default: T, parse: Callable[[str], T], help: str) -> T:
     """Return a dataclass field that a user may set.
 
-    Args:
-        default: its value where nobody sets it.
-        parse: makes the value of the user's word; a ``ValueError`` says what is wrong with it.
-        help: one line for ``harness list --options``.
+    ``parse`` makes the value of the user's word, or says by a ``ValueError`` what is wrong with it;
+    ``help`` is one line for ``harness list --options``.
     """
     field: T = dataclasses.field(default=default, metadata={"parse": parse, "help": help})
     return field
@@ -84,6 +83,13 @@ def positive(word: str) -> int:
     if not word.isdecimal() or int(word) == 0:
         raise ValueError("write a whole number above 0")
     return int(word)
+
+
+def file(word: str) -> Path:
+    """Return the path of a file that exists."""
+    if not Path(word).is_file():
+        raise ValueError("no such file")
+    return Path(word)
 
 
 def numbers(word: str) -> tuple[int, ...]:

@@ -34,15 +34,12 @@ def open_pairs(
 ) -> Sequence[AnyPair]:
     """Return the first ``number`` pairs of a source, all by default.
 
-    Args:
-        source: ``micro``, ``micro:DOMAIN``, or what `open_source` reads.
-        number: how many.
-        columns: our field -> the source's column, where that differs.
-        image_root: the folder that image paths are relative to, where that is another one.
-        template: a file with a `PairTemplate`, which splits written prompts of text.
+    The source is ``micro``, ``micro:DOMAIN``, or what `open_source` reads; ``columns`` are its
+    names for our fields that differ, ``image_root`` is the folder that image paths are relative to,
+    where that is another one, ``template`` a file with a `PairTemplate`, which splits written
+    prompts of text.
 
-    Raises:
-        UsageError: there is no such source, it lacks a column, or it holds fewer pairs.
+    Raises `UsageError` if there is no such source, it lacks a column, or it holds fewer pairs.
     """
     if is_micro(source):
         n = MICRO_PAIRS if number is None else number
@@ -95,15 +92,12 @@ def content_of(
     if is_micro(source):
         return f"{source} by {version()}"
     path = Path(source)
-    if path.is_dir():
-        content = _tree(path)
-        return content if image_root is None else json_hash([content, _tree(image_root)])
-    if path.is_file():
-        if path.suffix != ".parquet":
-            return content_hash(path, columns, image_root)
-        content = file_hash(path)
-        return content if image_root is None else json_hash([content, _tree(image_root)])
-    return None if path.is_absolute() or path.suffix else source
+    if path.is_file() and path.suffix != ".parquet":
+        return content_hash(path, columns, image_root)
+    if not (path.is_file() or path.is_dir()):
+        return None if path.is_absolute() or path.suffix else source
+    content = _tree(path) if path.is_dir() else file_hash(path)
+    return content if image_root is None else json_hash([content, _tree(image_root)])
 
 
 def _tree(folder: Path) -> str:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from benchmarks.micro.data.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.micro.prepare import LABEL
-from benchmarks.options import option, positive
+from benchmarks.options import file, option, positive
 from benchmarks.pair_sources import content_of, open_pairs
 from benchmarks.pairs.file import PairError, check, check_ids, pair_id
 from benchmarks.pairs.rows import LazyRows, Preview
@@ -44,7 +44,7 @@ from harness.errors import TooLongError, UsageError
 from harness.files.hashing import file_hash, json_hash, source_hash
 from harness.files.plain import read_given
 from harness.files.typed_json import fits, parse
-from harness.protocols import OWN_FORM, Declaration, FailedItem, Judge, Model, PromptForm, Tools
+from harness.protocols import OWN_FORM, Benchmark, Declaration, FailedItem, Model, PromptForm, Tools
 from harness.records import Item, Message, Pair, Response, Sampling, Score, TextPart
 
 MICRO_PAIRS = 200
@@ -62,12 +62,6 @@ def _source(word: str) -> str:
     elif not Path(word).exists() and (Path(word).is_absolute() or word.count("/") != 1):
         raise ValueError("no such file; write a file of pairs, a folder, or micro[:DOMAIN]")
     return word
-
-
-def _file(word: str) -> Path:
-    if not Path(word).is_file():
-        raise ValueError("no such file")
-    return Path(word)
 
 
 def _folder(word: str) -> Path:
@@ -104,7 +98,7 @@ def _choice(*values: str) -> Callable[[str], Any]:
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probe(Benchmark):
     """Context-selection accuracy (chance 50); parts are the orders and the pairs' domains."""
 
     root: Path
@@ -116,7 +110,7 @@ class Probe:
         (), _columns, "our field=column, with commas between"
     )
     image_root: Path | None = option(None, _folder, "folder that image paths are relative to")
-    pair_template: Path | None = option(None, _file, "file that splits written prompts of text")
+    pair_template: Path | None = option(None, file, "file that splits written prompts of text")
     orders: Orders = option("both", _choice("both", "written"), "both orders of a pair, or one")
     suffix: str = option("", str, "line at the end of every prompt")
     prefill: str = option("", str, "beginning of the answer, before the letter")
@@ -127,7 +121,7 @@ class Probe:
     )
     min_pixels: int | None = option(None, positive, "enlarge images to so many pixels")
     max_pixels: int | None = option(None, positive, "reduce images to so many pixels")
-    template: Path | None = option(None, _file, "file with the chat template of the prompts")
+    template: Path | None = option(None, file, "file with the chat template of the prompts")
     variables: tuple[tuple[str, Any], ...] = option(
         (), _variables, "variables of the chat template, as enable_thinking=false"
     )
@@ -139,6 +133,11 @@ class Probe:
     @property
     def declaration(self) -> Declaration:
         """The declared protocol."""
+        form = {
+            "template": self.template and file_hash(self.template),
+            "variables": dict(self.variables),
+            "max_selection_tokens": self.max_selection_tokens,
+        }
         return Declaration(
             id="probe",
             title="Contrastive context probe",
@@ -147,7 +146,7 @@ class Probe:
                 "orders": list(LETTERS),
                 "choice": "log-probability, else the answered letter",
                 **({} if self._asking == PLAIN else {"asked": self._asking.stated}),
-                **{name: value for name, value in self._form_stated().items() if value},
+                **{name: value for name, value in form.items() if value},
             },
             scoring=_scoring_version() + reasoning.tags_version(),
             max_tokens=8192,
@@ -161,12 +160,7 @@ class Probe:
     @property
     def _asking(self) -> Asking:
         return Asking(
-            self.orders,
-            self.suffix,
-            self.prefill,
-            self.letters,
-            self.min_pixels,
-            self.max_pixels,
+            self.orders, self.suffix, self.prefill, self.letters, self.min_pixels, self.max_pixels
         )
 
     @cached_property
@@ -175,14 +169,6 @@ class Probe:
         template = None if self.template is None else read_given(self.template).decode()
         form = PromptForm(template, dict(self.variables), self.max_selection_tokens)
         return () if form == OWN_FORM else (form,)
-
-    def _form_stated(self) -> dict[str, Any]:
-        """Return what the run key holds of the form."""
-        return {
-            "template": self.template and file_hash(self.template),
-            "variables": dict(self.variables),
-            "max_selection_tokens": self.max_selection_tokens,
-        }
 
     def _named(self) -> str:
         path = self.root / "probe" / "pairs.jsonl"
@@ -211,8 +197,7 @@ class Probe:
     def fingerprint(self) -> str:
         """Return the hash of the pairs; of a file, of its text and of every image that it names.
 
-        An image that is missing counts as such: its pair is an error of the run. Raises
-        `UsageError` if there is no file of pairs.
+        A missing image counts as such: its pair is an error of the run.
         """
         if not self._generated:
             content = content_of(self._named(), dict(self.columns), self.image_root)
@@ -289,8 +274,10 @@ class Probe:
         by_form = [values[start : start + 2] for start in range(0, len(values), 2)]
         known = [pair for pair in by_form if any(value is not None for value in pair)]
         counted = known if self.letters == "likelier" else known[:1]
-        columns = zip(*counted, strict=True)
-        likeliest = [max(filter(_is_number, column), default=None) for column in columns]
+        likeliest = [
+            max((value for value in column if value is not None), default=None)
+            for column in zip(*counted, strict=True)
+        ]
         # JSON knows no infinity: null is a letter that is not among the likeliest tokens.
         return Response(_PREFIX + json.dumps(dict(zip(LETTERS, likeliest, strict=True))))
 
@@ -320,14 +307,6 @@ class Probe:
         chosen = LETTERS[0] if first > second else LETTERS[1]
         why = f"log-probabilities {values['A']} of A and {values['B']} of B"
         return Score(float(chosen == right), "scored", chosen, why)
-
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Give no values: there is no other scoring."""
-        return {}
-
-
-def _is_number(value: float | None) -> bool:
-    return value is not None
 
 
 @cache

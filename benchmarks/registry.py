@@ -63,26 +63,12 @@ SUMMARIES: Mapping[str, tuple[int, str, str]] = {
 }
 
 SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
+    "vqa12": tuple(
+        "mathvista mathverse mathvision mmmu_pro mmmu vstar mmstar blink scienceqa phyx "
+        "olympiadbench_physics mme_realworld_lite".split()
     ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
+    "longhorizon5": tuple(
+        "swebench_verified swebench_lite livecodebench_v6 longbench_v2 niah".split()
     ),
 }
 
@@ -117,10 +103,7 @@ def is_known(benchmark_id: str) -> bool:
 
 
 def kind(benchmark_id: str) -> type[Any]:
-    """Return a benchmark's class.
-
-    Raises `UsageError` if there is no benchmark of that name; names the nearest.
-    """
+    """Return a benchmark's class; UsageError if there is none of that name."""
     if benchmark_id in CLASSES:
         module, name = CLASSES[benchmark_id]
         return cast("type[Any]", getattr(import_module(module), name))

@@ -125,10 +125,7 @@ def benchmark(
 
 
 def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, str]:
-    """Return the notes that are shown with scores, of the benchmarks whose data have one.
-
-    Raises `UsageError` if a note is not readable.
-    """
+    """Return the notes that are shown with scores, of the benchmarks whose data have one."""
     root = data.data_root(data_root)
     return {name: note for name in members if (note := data.note(name, root))}
 
@@ -142,10 +139,7 @@ def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str
 
 
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
-    """Return a benchmark's options: name -> (default, what it is).
-
-    Raises `UsageError` if there is no benchmark of that name; names the nearest.
-    """
+    """Return a benchmark's options: name -> (default, what it is)."""
     fields = declared(kind(benchmark_id)).values()
     return {field.name: (field.default, field.metadata["help"]) for field in fields}
 
@@ -156,19 +150,13 @@ def declarations() -> tuple[Declaration, ...]:
 
 
 def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the benchmark ids that words (see `suite`) stand for, each once, in order.
-
-    Raises `UsageError` as `suite` does.
-    """
+    """Return the benchmark ids that words (see `suite`) stand for, each once, in order."""
     words = [wanted] if isinstance(wanted, str) else wanted
     return tuple(dict.fromkeys(name for word in words for name in suite(word).members))
 
 
 def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return those of a suite's members that are wanted, in the suite's order.
-
-    Raises `UsageError` if a wanted name is none of the members; names the nearest.
-    """
+    """Return those of a suite's members that are wanted, in its order; UsageError for others."""
     stripped = [name.strip() for name in wanted]
     for name in stripped:
         if name not in members:

@@ -26,10 +26,7 @@ _CALLED = _MEMBERS[1:]
 
 
 def add(path: Path) -> tuple[str, ...]:
-    """Add the benchmarks of a file or package to this process, and return their ids.
-
-    Raises `UsageError` as `load` does, or if an id is one of ours.
-    """
+    """Add the benchmarks of a file or package (`load`) to this process, and return their ids."""
     found = load(path)
     for name, kind in found.items():
         registry.add(name, kind)
@@ -53,14 +50,12 @@ def load(path: Path) -> dict[str, type[Any]]:
 
 
 def from_entry_point(point: EntryPoint) -> type[Any]:
-    """Return the benchmark of an installed package.
-
-    Raises `UsageError` if it cannot be imported, or is none.
-    """
+    """Return the benchmark of an installed package; UsageError if it is none."""
     kind, source = loaded(point)
     _check_members(kind, point.value)
     made = _foreign(kind, source)
-    _check_id(_id(made, source), point.name, source)
+    if (name := _id(made, source)) != point.name:
+        raise UsageError(f"{source}: the benchmark declares the id {name!r}, not {point.name!r}")
     return made
 
 
@@ -82,16 +77,11 @@ def _check_members(kind: Any, what: str) -> None:
 
 
 def _id(kind: type[Any], source: Path) -> str:
-    declared = kind(Path()).declaration if not isinstance(getattr(kind, "id", None), str) else None
-    name = kind.id if declared is None else declared.id
+    has_id = isinstance(getattr(kind, "id", None), str)
+    name = kind.id if has_id else kind(Path()).declaration.id
     if not isinstance(name, str) or not name or "/" in name or "." in name or "," in name:
         raise UsageError(f"{source}: the id {name!r} must be a name without '.', ',' and '/'")
     return name
-
-
-def _check_id(name: str, expected: str, source: Path) -> None:
-    if name != expected:
-        raise UsageError(f"{source}: the benchmark declares the id {name!r}, not {expected!r}")
 
 
 def _foreign(kind: type[Any], source: Path) -> type[Any]:
@@ -108,18 +98,10 @@ def _foreign(kind: type[Any], source: Path) -> type[Any]:
         protocol = {**declared.protocol, "source": digest}
         return replace(declared, protocol=protocol, scoring=f"{declared.scoring}+{digest}")
 
-    members = {name: _guarded(getattr(kind, name), source) for name in _CALLED}
-    made: type[Any] = type(
-        kind.__name__,
-        (kind,),
-        {
-            **members,
-            "declaration": property(declaration),
-            "own_source": source.resolve(),
-            "__module__": kind.__module__,
-            "__doc__": kind.__doc__,
-        },
-    )
+    members: dict[str, Any] = {name: _guarded(getattr(kind, name), source) for name in _CALLED}
+    about = {"own_source": source.resolve(), "__module__": kind.__module__, "__doc__": kind.__doc__}
+    members |= {"declaration": property(declaration), **about}
+    made: type[Any] = type(kind.__name__, (kind,), members)
     return made
 
 

@@ -81,13 +81,12 @@ def pull(
 
 def _genuine(benchmark: str, pulled: Pulled) -> bool:
     """Say what was pulled, and return whether it can be what its commit says."""
-    from benchmarks.data.catalog.sources import source
-    from benchmarks.data.local.pins import PRETENDS, TEXTS, pretends
+    from benchmarks.data.local.receipt import PRETENDS, TEXTS, pretends
 
     state = "downloaded" if pulled.new else "already present:"
     where = f"{pulled.receipt}, in {pulled.folder}; {TEXTS[pulled.content]}"
     echo(f"{benchmark}: {state} {counted(pulled.rows, 'item')}, {where}")
-    if pretended := pretends(source(benchmark), pulled.folder, pulled.receipt.revision):
+    if pretended := pretends(benchmark, pulled.folder, pulled.receipt.revision):
         echo(f"harness: {benchmark}: {PRETENDS}", err=True)
     return not pretended
 
@@ -129,7 +128,7 @@ def verify(
     """Check row counts, columns, images and hashes.  Exit code 2 on any problem."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
-    from benchmarks.data.local.pins import TEXTS
+    from benchmarks.data.local.receipt import TEXTS
     from benchmarks.options import split
 
     root, suite = root_of(data_root), suites.suite(name)

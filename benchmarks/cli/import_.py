@@ -122,10 +122,7 @@ def import_(words: tuple[str, ...], **given: Any) -> None:
 
 
 def _named(words: Sequence[str]) -> tuple[str | None, list[Path]]:
-    """Return the format, None where none is named, and the paths.
-
-    Raises `UsageError` if there is no path, or one does not exist.
-    """
+    """Return the format, None where none is named, and the paths, which must exist."""
     from benchmarks.imports import formats
     from harness.errors import UsageError, nearest
 

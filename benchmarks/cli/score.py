@@ -57,11 +57,8 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     texts = read_responses(given.responses)
     asked = split(given.settings, [name], suite.options).get(name, {})
     benchmark = suites.benchmark(name, given.data_root, images=False, options=asked)
-    settings = Settings(
-        judge=options.judge_of(given, [benchmark]),
-        native=not given.no_native,
-        responses=texts,
-    )
+    judge = options.judge_of(given, [benchmark])
+    settings = Settings(judge=judge, native=not given.no_native, responses=texts)
     identity = ModelIdentity(given.responses.stem, json_hash(texts), verified=True)
     plan = plan_run(identity, suite.name, [benchmark], [benchmark], settings, given.out)
     return described(plan, given)
@@ -70,8 +67,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
 def read_responses(path: Path) -> dict[str, str]:
     """Return response texts by item id from JSON lines ``{"id": ..., "response": ...}``.
 
-    Raises:
-        UsageError: the file is missing, empty, or a line is not such an object or repeats an id.
+    Raises `UsageError` if the file is missing, empty, or has another line or an id twice.
     """
     responses: dict[str, str] = {}
     for item_id, text, _, where in answers(path):

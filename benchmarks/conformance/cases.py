@@ -78,11 +78,9 @@ def target_of(case: Case) -> Target:
 def document(benchmark: str, item: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item as the benchmark's document, with the fields that its ``target`` reads.
 
-    Args:
-        benchmark: its id.
-        item: ``q`` (the question), ``choices``, ``a`` (the gold as the data set writes it), and
-            where needed ``type``, ``unit``, ``precision``, ``error``, ``raw`` (the question with
-            its options), ``opts`` (the options with their letters).
+    It has ``q`` (the question), ``choices``, ``a`` (the gold as the data set writes it), and where
+    needed ``type``, ``unit``, ``precision``, ``error``, ``raw`` (the question with its options),
+    ``opts`` (the options with their letters).
     """
     gold, choices = item["a"], list(item.get("choices") or ())
     form, between = _LISTS.get(benchmark, ("({}) {}", "\n"))
@@ -91,9 +89,7 @@ def document(benchmark: str, item: Mapping[str, Any]) -> dict[str, Any]:
     question = item.get("raw", f"{item.get('q', '')}\n{listed}".strip())
     free, chosen = _QUESTION_TYPES.get(benchmark, ("", ""))
     return {
-        "question": question,
-        "question_for_eval": question,
-        "text": question,
+        **dict.fromkeys(("question", "question_for_eval", "text"), question),
         "choices": choices,
         "options": repr(choices) if benchmark in {"mmmu", "mmmu_pro"} else choices,
         "multi-choice options": item.get("opts", [f"({name}) {text}" for name, text in pairs]),
@@ -102,9 +98,7 @@ def document(benchmark: str, item: Mapping[str, Any]) -> dict[str, Any]:
         "final_answer": gold if isinstance(gold, list) else [gold],
         "question_type": chosen if choices else free,
         "answer_type": item.get("type", "text" if benchmark == "mathvista" else "Numerical"),
-        "unit": item.get("unit"),
-        "precision": item.get("precision"),
-        "error": item.get("error"),
+        **{name: item.get(name) for name in ("unit", "precision", "error")},
     }
 
 

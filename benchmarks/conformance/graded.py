@@ -83,10 +83,7 @@ class Agreement:
 
 
 def read(path: Path) -> list[Graded | Case]:
-    """Return the graded responses of a file, and its cases with an expected value.
-
-    Raises `UsageError` if the file is missing or empty, is no JSON Lines, or a line lacks a field.
-    """
+    """Return the graded responses of a file, and its cases; UsageError for one that is neither."""
     try:
         lines = read_given(path).splitlines()
     except OSError as problem:
@@ -111,13 +108,12 @@ def _row(line: bytes, where: str) -> Graded | Case:
 
 
 def target_of(row: Graded) -> Target:
-    """Return the right answer of a graded response as the scorer wants it.
-
-    Raises `UsageError` if the row's answer is none of its choices.
-    """
+    """Return a response's right answer as the scorer wants it; UsageError if it is no choice."""
     choices, official = tuple(map(str, row.choices or ())), _PROGRAMS.get(row.benchmark)
     if row.benchmark == "blink":
-        return Target("choice", str(row.answer), choices or _blink_choices(row), official="blink")
+        count, texts = row.n_choices or 0, _BLINK_TEXTS.get(row.subtask or "", ())
+        choices = choices or (texts if len(texts) == count else ("",) * count)
+        return Target("choice", str(row.answer), choices, official="blink")
     if row.benchmark == "mmmu_pro" and not choices:
         choices = ("",) * 10  # the vision form, whose options stand in the picture
     if choices and (official == "mmmu_pro" or (row.question_type or "").startswith("multi")):
@@ -128,11 +124,6 @@ def target_of(row: Graded) -> Target:
         return Target("math", str(row.answer), precision=2, official=official)
     first, *others = map(str, row.answer if isinstance(row.answer, list) else [row.answer])
     return Target("text", first, alternatives=tuple(others), precision=2)
-
-
-def _blink_choices(row: Graded) -> tuple[str, ...]:
-    count, texts = row.n_choices or 0, _BLINK_TEXTS.get(row.subtask or "", ())
-    return texts if len(texts) == count else ("",) * count
 
 
 def _choice_letter(row: Graded, choices: tuple[str, ...]) -> str:

@@ -16,20 +16,13 @@ _SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet$")
 def table_files(
     names: Iterable[str], card: str | None, origin: Source, table: Table
 ) -> tuple[str, ...]:
-    """Return the parquet files of one table, sorted; empty if there are none.
+    """Return the parquet files of one table among a repository's ``names``, sorted.
 
-    The card's ``data_files`` decide; without them, the Hub's naming does:
+    The ``data_files`` of the card (README.md) decide; without them, the Hub's naming does:
     ``<config>/<split>-00000-of-00001.parquet``, ``data/<split>-...``, ``<split>.parquet``. A source
     with a single table and no configs may also be one parquet file of any name.
 
-    Args:
-        names: paths relative to the repository's root, with ``/``.
-        card: the text of README.md, if there is one.
-        origin: where the table comes from.
-        table: the table to find.
-
-    Raises:
-        UsageError: files of a numbered set are missing.
+    Raises `UsageError` if files of a numbered set are missing.
     """
     parquet = sorted(name for name in names if name.endswith(".parquet"))
     files = _matching(parquet, card_patterns(card, table) if card else ())
@@ -103,8 +96,7 @@ def _matching(names: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
 def _fits(name: str, glob: Iterable[str]) -> bool:
     """Whether a name matches a glob, given in pieces; ``*`` stays within a folder, ``**`` does not.
 
-    Tracks all possible ends of the pieces so far within the name, so matching takes at most the
-    pattern's length times the name's.
+    Tracks all possible ends of the pieces so far: time is the pattern's length times the name's.
     """
     ends = {0}
     for piece in glob:

@@ -35,15 +35,11 @@ def bring(
 ) -> Imported:
     """Import the official release in ``folder`` to ``root/<benchmark id>``.
 
-    Args:
-        benchmark_id: one of `official.FORMATS`, or one with raw release files.
-        folder: annotation file and images, or raw files.
-        root: the data root.
-        split: only this split; without it, every split with all of its images.
-        force: replace existing data.
+    It holds an annotation file (of `official.FORMATS`) and images, or raw files.  Without a
+    ``split`` every split with all of its images is imported; ``force`` replaces existing data.
 
-    Raises:
-        UsageError: not such a release, corrupt, no split is complete, or other data exists.
+    Raises `UsageError` if it is no such release, corrupt or without a complete split, or other data
+    exists.
     """
     if any(table.file for table in source(benchmark_id).tables):
         splits, skipped, write = _raw(benchmark_id, folder, split)
@@ -68,13 +64,17 @@ def _raw(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
     ]
     if not there:
         raise _no_release(folder, [table.file for table in wanted])
-    splits = {item.table.split: _checked(item) for item in there}
+    for item in there:
+        gone = [name for name in item.table.columns if name not in columns(item)]
+        if not rows(item) or gone:
+            why = f"lacks {', '.join(gone)}" if rows(item) else "holds no items"
+            raise UsageError(f"{item.files[0]} {why}: it is not the official release")
 
     def write(staging: Path) -> None:
         for item in there:
             shutil.copyfile(item.files[0], staging / item.table.file)
 
-    return splits, (), write
+    return {item.table.split: rows(item) for item in there}, (), write
 
 
 def _official(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
@@ -119,16 +119,6 @@ def _no_release(folder: Path, names: Sequence[str]) -> UsageError:
     return UsageError(
         f"{folder} holds no {' or '.join(names)}: give the folder of the official release"
     )
-
-
-def _checked(item: Found) -> int:
-    """Return the number of rows of a raw file, after checking its columns."""
-    n = rows(item)
-    gone = [name for name in item.table.columns if name not in columns(item)]
-    if not n or gone:
-        why = f"lacks {', '.join(gone)}" if n else "holds no items"
-        raise UsageError(f"{item.files[0]} {why}: it is not the official release")
-    return n
 
 
 def _reason(part: Release) -> str:

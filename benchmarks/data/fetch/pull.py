@@ -13,10 +13,11 @@ from benchmarks.data.catalog.parquet_names import table_files
 from benchmarks.data.catalog.sources import Source, source
 from benchmarks.data.fetch.repository import Hub, Repository, mirror
 from benchmarks.data.local.layout import chosen, files_hash, find, rows
-from benchmarks.data.local.pins import Content, compare
 from benchmarks.data.local.receipt import (
+    Content,
     Origin,
     Receipt,
+    compare,
     install,
     make_folder,
     read_receipt,
@@ -49,20 +50,14 @@ def pull(
     alone: bool = True,
     force: bool = False,
 ) -> Pulled:
-    """Get one benchmark's data into ``root/<benchmark id>``.
+    """Get one benchmark's data into ``root/<benchmark id>``; ``force`` replaces existing data.
 
-    Args:
-        benchmark_id: one with a `source`.
-        root: the data root.
-        revision: commit, branch or tag; without it the pinned commit, else the one that an earlier
-            pull recorded, else the head of the main branch.
-        local: a folder of local copies instead of the Hub; see `mirror`.
-        alone: whether ``local`` itself may be the copy.
-        force: replace existing data.
+    ``revision`` is a commit, branch or tag; without it the pinned commit counts, else the one that
+    an earlier pull recorded, else the head of the main branch.  ``local`` is a folder of copies to
+    use instead of the Hub (`mirror`), and maybe itself the copy if ``alone``.
 
-    Raises:
-        UsageError: unknown benchmark, other data exists, the repository is unavailable or does not
-            have the tables.
+    Raises `UsageError` for an unknown benchmark, or if other data exists, or the repository is
+    unavailable or does not have the tables.
     """
     origin = source(benchmark_id)
     target = root / benchmark_id
@@ -139,4 +134,4 @@ def _tables(repository: Repository, card: str | None, origin: Source) -> list[st
 
 def _pulled(benchmark_id: str, folder: Path, receipt: Receipt, *, new: bool) -> Pulled:
     n = sum(rows(item) for item in chosen(benchmark_id, folder))
-    return Pulled(benchmark_id, folder, receipt, n, new, compare(source(benchmark_id), folder))
+    return Pulled(benchmark_id, folder, receipt, n, new, compare(benchmark_id, folder))

@@ -188,10 +188,9 @@ def mirror(
 ) -> Mirror:
     """Find a repository's copy in a folder of copies.
 
-    Looked for in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the Hub client's
-    cache ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark requested
-    ``alone``, LOCAL itself. Raises `UsageError` if none of these exists, or the cache lacks the
-    wanted commit.
+    That is ``LOCAL/<owner>/<name>``, else ``LOCAL/<benchmark id>``, else the Hub client's cache
+    ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, else LOCAL itself if asked ``alone``.
+    Raises `UsageError` if none of these exists, or the cache lacks the wanted commit.
     """
     for folder in (local / repository, local / benchmark_id):
         if folder.is_dir():

@@ -74,13 +74,10 @@ def inside(folder: Path | None, name: str) -> Path:
 def decode(cell: Any, *, turned: bool = True, folder: Path | None = None) -> Image.Image:
     """Return the image of a cell, fully loaded, and ``turned`` according to its EXIF data.
 
-    Args:
-        cell: ``{"bytes": ..., "path": ...}``, where bytes take precedence, or base64 text.
-        turned: false to match tasks that decode text themselves.
-        folder: the folder of the data, if it has image files.
+    The cell is ``{"bytes": ..., "path": ...}``, where bytes take precedence, or base64 text;
+    ``folder`` is that of the data, if it has image files.
 
-    Raises:
-        ItemError: it does not decode, or its file is missing; one line that says why.
+    Raises `ItemError` if it does not decode, or its file is missing; one line that says why.
     """
     try:
         if isinstance(cell, str):
@@ -128,10 +125,7 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Return grey of 32 bits, of which none is white by itself, from its least value to its most.
-
-    Missing values (NaN, infinite) are black; an image of one value alone is as well.
-    """
+    """Return grey of 32 bits from its least value, black as NaN is, to its most."""
     import numpy as np
     from PIL import Image
 

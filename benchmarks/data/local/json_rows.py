@@ -24,10 +24,9 @@ _REMEDY = ": download it again"
 
 
 class JsonLines(Sequence[Row]):
-    """The rows of a JSON-lines file, read and parsed on demand.
+    """The rows of a JSON-lines file, read and parsed on demand; ``remedy`` ends every message.
 
-    ``remedy`` ends every message. Raises `UsageError` if the file cannot be read, or a requested
-    row is not a JSON object.
+    Raises `UsageError` if the file cannot be read, or a requested row is not a JSON object.
     """
 
     def __init__(self, path: Path, remedy: str = _REMEDY) -> None:
@@ -57,9 +56,8 @@ class JsonLines(Sequence[Row]):
         with _readable(self.path, self.remedy), self.path.open("rb") as stream:
             stream.seek(start)
             line = stream.read(size)
-        return _object(
-            _parsed(line, self.where(index), self.remedy), self.where(index), self.remedy
-        )
+        where = self.where(index)
+        return _object(_parsed(line, where, self.remedy), where, self.remedy)
 
     def where(self, index: int) -> str:
         """Return the file and line of a row, for messages."""
@@ -67,10 +65,7 @@ class JsonLines(Sequence[Row]):
 
 
 def read(path: Path) -> Sequence[Row]:
-    """Return the rows of a ``.jsonl`` file, lazily, or of a JSON list, all at once.
-
-    Raises `UsageError` if the file cannot be read or is corrupt.
-    """
+    """Return the rows of a ``.jsonl`` file, lazily, or of a JSON list; UsageError if corrupt."""
     if path.suffix == ".jsonl":
         return JsonLines(path)
     value = document(path)
@@ -87,10 +82,7 @@ def document(path: Path) -> Any:
 
 
 def count(path: Path) -> int:
-    """Return the number of rows, cached by the file's content.
-
-    Raises `UsageError` if the file cannot be read or is corrupt.
-    """
+    """Return the number of rows, cached by the file's content; UsageError if it is corrupt."""
     with _readable(path):
         digest = file_hash(path)
     return _count(path, digest)

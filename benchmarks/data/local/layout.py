@@ -19,8 +19,10 @@ from benchmarks.data.local.official import FORMATS, Release, release
 from harness.errors import UsageError, first_line
 from harness.files import plain
 from harness.files.hashing import cache_dir, tree_hash
+from harness.files.typed_json import fits
 
 Form = Literal["saved", "parquet", "raw", "official"]
+_DAMAGED = ": the data set is damaged, download it again"
 NOTE = "note.txt"
 """The file in a benchmark's folder whose text is shown with every score on its data."""
 
@@ -185,33 +187,28 @@ def _saved(home: Path, table: Table) -> Found | None:
     if not lone:
         splits = _json(index).get("splits")
         if not isinstance(splits, list):
-            raise UsageError(f"{index} lists no splits: the data set is damaged, download it again")
+            raise UsageError(f"{index} lists no splits{_DAMAGED}")
         if table.split not in splits:
             return None
         home = home / table.split
-        if not (home / "state.json").is_file():
-            raise UsageError(f"{home} lacks state.json: the data set is damaged, download it again")
-    elif not (home / "state.json").is_file():
-        return None
-    state = _json(home / "state.json")
+    path = home / "state.json"
+    if not path.is_file():
+        if lone:
+            return None
+        raise UsageError(f"{home} lacks state.json{_DAMAGED}")
+    state = _json(path)
     # A lone Dataset without a split name is the required table.
     split = state.get("_split") or (table.split if table.role == "required" else None)
     if lone and split != table.split:
         return None
-    files = tuple(home / str(entry["filename"]) for entry in _data_files(home, state))
+    entries: Any = state.get("_data_files")
+    if not fits(entries, list[dict[str, Any]]) or not all("filename" in each for each in entries):
+        raise UsageError(f"{path} names no data files: download it again")
+    files = tuple(home / str(entry["filename"]) for entry in entries)
     for path in files:
         if not path.is_file():
-            raise UsageError(f"{path} is missing: the data set is damaged, download it again")
+            raise UsageError(f"{path} is missing{_DAMAGED}")
     return Found(table, "saved", home, files)
-
-
-def _data_files(home: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
-    files = state.get("_data_files")
-    if not isinstance(files, list) or not all(
-        isinstance(entry, dict) and "filename" in entry for entry in files
-    ):
-        raise UsageError(f"{home / 'state.json'} names no data files: download it again")
-    return files
 
 
 def _parquet(folder: Path, origin: Source, table: Table) -> Found | None:

@@ -74,18 +74,10 @@ class Release:
 
 
 def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
-    """Read one split of an official release.
+    """Return one split of an official release, with or without its images.
 
-    Args:
-        benchmark_id: the benchmark.
-        folder: the release's folder, or the repository that has it in ``data/``.
-        table: which split.
-
-    Returns:
-        The split, with or without its images; None if the folder has no annotation file for it.
-
-    Raises:
-        UsageError: a file is corrupt.
+    ``folder`` is the release's, or the repository that has it in ``data/``; None if it has no
+    annotation file for the split. Raises `UsageError` if a file is corrupt.
     """
     form = FORMATS.get(benchmark_id)
     if form is None:
@@ -133,7 +125,9 @@ def _read(form: Format, benchmark_id: str, annotation: Path, table: Table) -> Re
         path, queries = home / form.queries, {}
         if path.is_file():
             files.append(path)
-            queries = _queries(path)
+            queries = json_rows.document(path)
+            if not fits(queries, dict[str, str]):
+                raise UsageError(f"{path} is not a JSON object of strings: download it again")
         kept = [{**row, "query": queries.get(row["pid"]) or vista_query(row)} for row in kept]
     return Release(benchmark_id, table, tuple(files), tuple(kept), images)
 
@@ -145,13 +139,6 @@ def _rows(annotation: Path) -> list[Any]:
     if not isinstance(value, dict | list):
         raise UsageError(f"{annotation} holds neither a list nor an object of rows")
     return list(value.values() if isinstance(value, dict) else value)
-
-
-def _queries(path: Path) -> dict[str, str]:
-    queries = json_rows.document(path)
-    if not fits(queries, dict[str, str]):
-        raise UsageError(f"{path} is not a JSON object of strings: download it again")
-    return dict(queries)
 
 
 # Columns of the Hub that a release may lack: derived from others, or not read.
@@ -166,7 +153,9 @@ def _check(row: Any, form: Format, table: Table, where: str) -> None:
     if gone:
         name = form.annotations[table.split][0]
         raise UsageError(f"{where} lacks {', '.join(gone)}: the items must be in {name}")
-    if not isinstance(row["image"], str) or _leaves(row["image"]):
+    image = row["image"]
+    path = PurePosixPath(image if isinstance(image, str) else "")
+    if path == PurePosixPath() or path.is_absolute() or ".." in path.parts:
         raise UsageError(f"{where} names no image within the release: {row['image']!r}")
     wrong = [
         key
@@ -192,11 +181,6 @@ def _has_form(value: Any, kind: Any) -> bool:
     if kind == "float64":
         return fits(value, float) and -inf < value < inf
     return isinstance(value, str | int | float)
-
-
-def _leaves(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not name or path.is_absolute() or ".." in path.parts
 
 
 def _image(form: Format, home: Path, name: str, listed: dict[Path, frozenset[str]]) -> Path | None:

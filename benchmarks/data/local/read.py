@@ -31,21 +31,13 @@ if TYPE_CHECKING:
 def load(
     benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
 ) -> Mapping[str, DatasetDict]:
-    """Read a benchmark's local data.
+    """Return a benchmark's local data: for each config ("": without a name) the available splits.
 
-    Args:
-        benchmark_id: one with a `source`.
-        root: the data root; it may be read-only.
-        images: if false, also read rows of a release whose image files are missing.
-        split: the required split; "": all required ones.
+    These are those of `tables`, and optional ones. Rows have the Hub's columns; images are decoded
+    when a row is read. Without ``images`` those of a release need not be there. ``split`` is the
+    required split, "" for all required ones.
 
-    Returns:
-        For each config (named as on the Hub, "" if the Hub names none) a ``DatasetDict`` with the
-            available splits: those of `tables`, and optional ones. Rows have the Hub's columns;
-            images are decoded when a row is read.
-
-    Raises:
-        UsageError: the data is missing (names the command that gets it) or does not open.
+    Raises `UsageError` if the data is missing (names the command that gets it) or does not open.
     """
     from datasets import DatasetDict
 
@@ -142,10 +134,9 @@ def _from_parquet(item: Found) -> Dataset:
 
 
 def _check_files(data: Dataset, home: Path) -> None:
-    """Raise ValueError for a cell naming a file outside of the data's folder.
+    """Raise ValueError for a cell, however nested, that names a file outside of the data's folder.
 
-    datasets would open or download it, wherever in a column the cell is: images, sounds and videos
-    in lists and structs too.
+    datasets would open or download it.
     """
     from pyarrow import compute
 

@@ -1,4 +1,7 @@
-"""``source.json``: the origin of data that this project pulled or imported."""
+"""``source.json``: the origin of data that this project pulled or imported.
+
+Files are compared with the published hashes of a data set at its pinned commit.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,24 @@ from typing import Literal
 
 from benchmarks.data.catalog.sources import source
 from benchmarks.data.local.layout import fingerprint
-from benchmarks.data.local.pins import pretends
 from harness.errors import UsageError
 from harness.files.atomic import write_json
+from harness.files.hashing import file_hash
 from harness.files.trees import check_tree
 from harness.files.typed_json import parse, record
 
 NAME = "source.json"
 Origin = Literal["hub", "mirror", "release"]
+Content = Literal["compared", "different", "not compared"]
+TEXTS: dict[Content, str] = {
+    "compared": "content compared with the pinned hash",
+    "different": "content is not that of the pinned commit",
+    "not compared": "content not compared: no hash of it is published",
+}
+PRETENDS = (
+    "the files are not those of the commit that the copy names (their sha256 sums differ from the "
+    "published ones): delete them and get the data again, with --revision for another commit"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,25 @@ def read_receipt(folder: Path) -> Receipt | None:
         raise UsageError(f"{path} is corrupt: delete it, or download it again") from error
 
 
+def compare(benchmark_id: str, folder: Path) -> Content:
+    """Return whether the files in a folder are those of the pinned commit.
+
+    "not compared" if no hash of a file there is known: folder names do not prove content.
+    """
+    there = {folder / name: digest for name, digest in source(benchmark_id).hashes.items()}
+    files = {path: digest for path, digest in there.items() if path.is_file()}
+    if not files:
+        return "not compared"
+    same = all(file_hash(path) == digest for path, digest in files.items())
+    return "compared" if same else "different"
+
+
+def pretends(benchmark_id: str, folder: Path, revision: str | None) -> bool:
+    """Whether files claimed to be of the pinned commit are known not to be."""
+    pinned = source(benchmark_id).revision
+    return revision == pinned is not None and compare(benchmark_id, folder) == "different"
+
+
 def known_revision(benchmark_id: str, root: Path) -> str | None:
     """Return the Hub commit of a benchmark's data; None if unknown.
 
@@ -62,18 +94,17 @@ def known_revision(benchmark_id: str, root: Path) -> str | None:
         receipt = read_receipt(folder)
         if receipt is None or receipt.fingerprint != fingerprint(benchmark_id, root):
             return None
-        if pretends(source(benchmark_id), folder, receipt.revision):
-            return None
+        false = pretends(benchmark_id, folder, receipt.revision)
     except UsageError:
         return None
-    return receipt.revision
+    return None if false else receipt.revision
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:
     """Move a finished data set to its folder, replacing the previous one.
 
-    Between two renames there is none for a moment; a process killed just then leaves the old one
-    aside, and `recover` restores it. Raises `UsageError` if the file system fails.
+    A process that is killed between two renames leaves the old one aside, and `recover` restores
+    it. Raises `UsageError` if the file system fails.
     """
     recover(target)
     old = _aside(target)
@@ -89,10 +120,7 @@ def install(staging: Path, target: Path, receipt: Receipt) -> None:
 
 
 def recover(target: Path) -> None:
-    """Restore the data set that a killed `install` had set aside.
-
-    Raises `UsageError` if the file system fails.
-    """
+    """Restore the data set that a killed `install` set aside; UsageError if the disk fails."""
     old = _aside(target)
     if target.exists() or not old.is_dir():
         return

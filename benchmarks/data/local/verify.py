@@ -9,9 +9,15 @@ from pathlib import Path
 from benchmarks.data.catalog.sources import GENERATED, source
 from benchmarks.data.local.images import decode, is_empty
 from benchmarks.data.local.layout import Found, chosen, columns, files_hash, find, rows
-from benchmarks.data.local.pins import PRETENDS, Content, compare, pretends
 from benchmarks.data.local.read import read
-from benchmarks.data.local.receipt import Receipt, read_receipt
+from benchmarks.data.local.receipt import (
+    PRETENDS,
+    Content,
+    Receipt,
+    compare,
+    pretends,
+    read_receipt,
+)
 from harness.errors import ItemError, UsageError
 from harness.files.text import counted
 
@@ -49,15 +55,9 @@ class Report:
 
 
 def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
-    """Check one benchmark's local data.
+    """Check one benchmark's local data; ``all_images`` decodes those of every row, not of a few.
 
-    Args:
-        benchmark_id: one with a `source`.
-        root: the data root.
-        all_images: decode the images of every row, not of a few.
-
-    Raises:
-        UsageError: unknown benchmark.
+    Raises `UsageError` for an unknown benchmark.
     """
     if benchmark_id in GENERATED:
         note = "items are generated from a seed, no data needed"
@@ -72,12 +72,21 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         digest = files_hash(folder, main)
     except UsageError as error:
         return Report(benchmark_id, str(folder), None, None, (), (str(error),), ())
-    reports, problems = _check_all([*main, *others], all_images)
+    reports: list[TableReport] = []
+    problems: list[str] = []
+    for item in (*main, *others):
+        try:
+            report, wrong = _check(item, all_images)
+        except UsageError as error:
+            problems.append(str(error))
+        else:
+            reports.append(report)
+            problems += wrong
     if receipt is not None and receipt.fingerprint != digest:
         problems.append(
             "the files are not those that were put there (source.json): download it again"
         )
-    if receipt is not None and pretends(source(benchmark_id), folder, receipt.revision):
+    if receipt is not None and pretends(benchmark_id, folder, receipt.revision):
         problems.append(PRETENDS)
     return Report(
         benchmark=benchmark_id,
@@ -87,22 +96,8 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         tables=tuple(reports),
         problems=tuple(f"{benchmark_id}: {problem}" for problem in problems),
         notes=tuple(_notes(benchmark_id, main, receipt)),
-        content=compare(source(benchmark_id), folder),
+        content=compare(benchmark_id, folder),
     )
-
-
-def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableReport], list[str]]:
-    reports: list[TableReport] = []
-    problems: list[str] = []
-    for item in found:
-        try:
-            report, wrong = _check(item, all_images)
-        except UsageError as error:
-            problems.append(str(error))
-        else:
-            reports.append(report)
-            problems += wrong
-    return reports, problems
 
 
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:

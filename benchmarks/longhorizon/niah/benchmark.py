@@ -25,7 +25,7 @@ from benchmarks.longhorizon.niah.haystack import (
     split_sentences,
     vocabulary,
 )
-from benchmarks.options import numbers, option, positive, some_of
+from benchmarks.options import file, numbers, option, positive, some_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, tree_hash
 from harness.protocols import Benchmark, Declaration, Tools
@@ -34,12 +34,6 @@ from harness.records import Item, Message, Response, Score, TextPart
 
 GENERATOR = 1  # counts up where the same settings would give other questions
 _TOKENIZER_FILES = ("tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "tekken.json")
-
-
-def _file(word: str) -> Path:
-    if not Path(word).is_file():
-        raise ValueError("no such file")
-    return Path(word)
 
 
 def _folder(word: str) -> Path:
@@ -86,7 +80,7 @@ class Niah(Benchmark):
         ("single_1", "multikey_2", "multikey_3"), some_of(*TASKS), "RULER tasks, used in rotation"
     )
     essay: Path | None = option(
-        None, _file, "text file for the haystacks of single_2, single_3 and multikey_1"
+        None, file, "text file for the haystacks of single_2, single_3 and multikey_1"
     )
     tokenizer: Path | None = option(
         None, _folder, "tokenizer folder for counting lengths (else estimated)"
