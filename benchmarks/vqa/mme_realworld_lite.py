@@ -11,15 +11,7 @@ from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, unlabelled, wide_enough
 
-_COLUMNS = (
-    "index",
-    "question",
-    "multi-choice options",
-    "answer",
-    "category",
-    "l2-category",
-    "bytes",
-)
+_COLUMNS = tuple("index|question|multi-choice options|answer|category|l2-category|bytes".split("|"))
 
 
 @dataclass(frozen=True)

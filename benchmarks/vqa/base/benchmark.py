@@ -44,7 +44,6 @@ Doc = Mapping[str, Any]
 # What reading a row raises whose cells are not what the data set promises (an answer of null).
 _MALFORMED = (AttributeError, TypeError, ValueError, LookupError)
 _VQA = Path(__file__).parents[1]
-_SCORING = _VQA.with_name("scoring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,7 @@ def _conversion(word: str) -> str:
 class LmmsBenchmark(ABC):
     """A benchmark whose documents, prompts and images come from lmms-eval's tasks.
 
-    An adapter fills in the class attributes and says what the target of a document is.  Items
-    that show the same images share a cluster unless the adapter knows better.  Without
+    An adapter fills in the class attributes and says what the target of a document is.  Without
     ``images`` none is needed or decoded and messages hold text alone: to score responses that
     exist already.
     """
@@ -206,21 +204,12 @@ class LmmsBenchmark(ABC):
 
     @abstractmethod
     def target(self, doc: Doc) -> Target:
-        """Return what the strict scorer needs of a document.
-
-        Raises `ItemError` if the document has no usable gold answer.
-        """
+        """Return what the strict scorer needs of a document; ItemError if its gold is unusable."""
 
     def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """Return what lmms-eval's task says of an answer, in [0, 1].
+        """Return what lmms-eval's task says of an answer, in [0, 1]; ItemError if nothing.
 
-        Runs in the scorer's child, after lmms-eval's imports.
-
-        Args:
-            metrics: what the task's ``process_results`` returned.
-
-        Raises:
-            ItemError: there is none of this answer.
+        Runs in the scorer's child; ``metrics`` are what the task's ``process_results`` returned.
         """
         value: Any = metrics
         for key in self.native_metric:
@@ -233,10 +222,7 @@ class LmmsBenchmark(ABC):
         return (part,) if part else ()
 
     def cluster(self, doc: Doc, item_id: str) -> str:
-        """Return the name of the group of items that a document is not independent of.
-
-        Images whose bytes are at hand are known by content, others by file name.
-        """
+        """Return the name of the group of items that a document is not independent of."""
         cells = [doc[name] for name in self._image_columns if doc.get(name) is not None]
         return f"images-{digest(cells)}" if cells else item_id
 
@@ -254,10 +240,7 @@ class LmmsBenchmark(ABC):
         return turns
 
     def fingerprint(self) -> str:
-        """Return the content hash of the local data.
-
-        Raises `UsageError` if the data is missing; says the command that gets it.
-        """
+        """Return the content hash of the local data; UsageError if it is missing."""
         return data.fingerprint(self.id, self.data_root, images=self.images, split=self.split)
 
     def count(self) -> int:
@@ -270,11 +253,11 @@ class LmmsBenchmark(ABC):
 
         Raises `UsageError` if the data is missing or not readable, or lmms-eval does not start.
         """
-        key = self._key
+        key, native = self._key, self.image_conversion == "native"
         for folder in prepared.folders(self.id, self.data_root):
             rows = prepared.read(folder / prepared.file_name(key), key)
             if rows is not None:
-                return Prepared(rows, self._images, self.image_conversion == "native")
+                return Prepared(rows, self._images, native)
         data.convert(self.id, self.data_root, images=self.images)
         made = shared_scorer().prepare(
             self.id, self.data_root, images=self.images, options=self.given_options
@@ -284,7 +267,7 @@ class LmmsBenchmark(ABC):
             raise UsageError(f"the data of {self.id} changed while it was read: run again")
         with suppress(OSError):  # they are made again the next time
             prepared.keep(prepared.folders(self.id, self.data_root), key, rows)
-        return Prepared(rows, self._images, self.image_conversion == "native")
+        return Prepared(rows, self._images, native)
 
     @cached_property
     def _images(self) -> tuple[TableRows, ...]:
@@ -312,19 +295,8 @@ class LmmsBenchmark(ABC):
         )
         return key
 
-    def make(self, scratch: Path) -> Path:
-        """Build every item and keep them; return the folder: ``scratch`` if no other is writable.
-
-        Raises `UsageError` if the data is missing or not readable.
-        """
-        folders = (*prepared.folders(self.id, self.data_root), scratch)
-        return prepared.keep(folders, self._key, self.rows())
-
     def rows(self) -> list[Row]:
-        """Build every item, by lmms-eval's task.
-
-        Raises `UsageError` if the data is missing or not readable.
-        """
+        """Build every item, by lmms-eval's task; UsageError if the data is not readable."""
         return [self._row(row) for row in self.places.values()]
 
     @cached_property
@@ -357,23 +329,18 @@ class LmmsBenchmark(ABC):
         return score(response.answer, item.target)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Score answers by lmms-eval's own rules, in a sandboxed child process.
+        """Score answers by lmms-eval's own rules, in the sandboxed child of this process.
 
-        All benchmarks of this process share the child, which starts at the first call, if need
-        be one without answers, and ends with the process; see `NativeScorer.score`.
+        It starts at the first call, if need be one without answers; see `NativeScorer.score`.
         """
         if not answers:
             shared_scorer().start(self.data_root)
             return {}
         data.convert(self.id, self.data_root, images=self.images)
         return shared_scorer().score(
-            self.id,
-            self.data_root,
-            answers,
-            judge if self.asks_judge else None,
-            images=self.images,
-            options=self.given_options,
-        )
+            self.id, self.data_root, answers, judge if self.asks_judge else None,
+            images=self.images, options=self.given_options,
+        )  # fmt: skip
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -390,10 +357,7 @@ class LmmsBenchmark(ABC):
         return built
 
     def first_images(self, wanted: Iterable[str]) -> dict[str, Image.Image]:
-        """Return the first image of some items by id, of those whose image decodes.
-
-        Raises `UsageError` if the data is missing or not readable.
-        """
+        """Return the first image of some items by id, of those whose image decodes."""
         images = {}
         for item_id in self.prepared.by_id.keys() & set(wanted):
             row = self.prepared.by_id[item_id]
@@ -407,12 +371,8 @@ class LmmsBenchmark(ABC):
         doc = {n: None if is_empty(cell) else cell for n, cell in table.rows[row.row].items()}
         row = replace(row, doc=self.kept(table, row.row))
         try:
-            row = replace(
-                row,
-                target=self.target(doc),
-                cluster=self.cluster(doc, row.id),
-                parts=self.parts(table.form, doc),
-            )
+            target, cluster = self.target(doc), self.cluster(doc, row.id)
+            row = replace(row, target=target, cluster=cluster, parts=self.parts(table.form, doc))
         except (ItemError, *_MALFORMED) as error:
             row = replace(row, failed=_reason(error))
         try:
@@ -430,11 +390,11 @@ class LmmsBenchmark(ABC):
         for name in self.needed(doc):
             if doc.get(name) is None:
                 raise ItemError(f"the data set has no image in column {name}")
+        texts = [n for n in self._image_columns if isinstance(doc.get(n), str) and doc[n]]
         shown = {
             name: cell
             for name, cell in doc.items()
-            if cell is not None
-            and (name in table.images or (name in self._image_columns and _is_text(cell)))
+            if cell is not None and (name in table.images or name in texts)
         }
         stand_ins, column_of = placeholders(shown)
         turns = tuple(
@@ -470,7 +430,7 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 @lru_cache(maxsize=1)
 def _code() -> str:
     """Return the hash of the code that prepared items come from: adapters, golds, readers."""
-    return source_hash(_VQA, _SCORING, _VQA.with_name("data"))
+    return source_hash(_VQA, _VQA.with_name("scoring"), _VQA.with_name("data"))
 
 
 def digest(cells: Sequence[Any]) -> str:
@@ -483,10 +443,6 @@ def digest(cells: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def _is_text(cell: Any) -> bool:
-    return isinstance(cell, str) and bool(cell)
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, ItemError):
         return str(error)
@@ -494,10 +450,7 @@ def _reason(error: Exception) -> str:
 
 
 def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, str]:
-    """Return a part of a task's message with its image's column.
-
-    Raises `AssertionError` if the task does more to its image than to convert it to RGB.
-    """
+    """Return a part of a task's message with its image's column; the image may be RGB, no more."""
     if part["type"] == "text":
         return False, part["text"]
     image = part["url"]

@@ -47,13 +47,8 @@ def parsed_choices(text: str, gold: str) -> tuple[str, ...]:
 def wide_enough(choices: Sequence[str], gold: str, width: int = 4) -> tuple[str, ...]:
     """Return option texts that were read from a question, if the gold letter is one of theirs.
 
-    Else the list was not read in full: blank texts, ``width`` of them, or more where the gold
-    letter lies beyond.  So the right answer can always be given.
-
-    Args:
-        choices: the texts in the order A, B, C, ...
-        gold: the data set's answer: a letter, several, or an option's text.
-        width: how many options the benchmark's questions have.
+    Else the list was not read in full: blank texts, ``width`` of them, or more where a letter of
+    the gold answer lies beyond.  So the right answer can always be given.
     """
     letters = re.findall("[A-J]", gold) if _LETTERS.fullmatch(gold.strip()) else []
     needed = max((ascii_uppercase.index(name) + 1 for name in letters), default=0)
@@ -150,10 +145,7 @@ def unlabelled(entries: Sequence[str]) -> tuple[str, ...]:
 
 
 def letter(gold: str, choices: Sequence[str]) -> str:
-    """Return the letter that a gold answer names, given as ``C``, ``(C)`` or the option's text.
-
-    Raises `ItemError` if it names none of ``choices``.
-    """
+    """Return the letter of a gold answer ``C``, ``(C)`` or an option's text; ItemError if none."""
     match = _LETTER.fullmatch(gold.strip())
     if match and ascii_uppercase.index(match[1]) < len(choices):
         return match[1]

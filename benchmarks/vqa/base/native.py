@@ -89,17 +89,10 @@ class TimeLimits:
 
 
 class NativeScorer(AbstractContextManager["NativeScorer"]):
-    """A child process that scores; it starts when it is first needed and ends with ``with``.
+    """A child process that scores; it starts when it is first needed and ends with ``with``."""
 
-    Args:
-        item_seconds: the limit of one item, if not that of ``limits``.
-        limits: of time.
-    """
-
-    def __init__(
-        self, *, item_seconds: float | None = None, limits: TimeLimits = TimeLimits()
-    ) -> None:
-        self._limits = limits if item_seconds is None else replace(limits, item=item_seconds)
+    def __init__(self, *, limits: TimeLimits = TimeLimits()) -> None:
+        self._limits = limits
         self._spent = Counter[str]()
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._closing = False
@@ -119,10 +112,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         return watch.tree(self._process.pid)[2 if native_state()[0] else 0]
 
     def start(self, data_root: Path | None = None) -> None:
-        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it.
-
-        ``data_root`` is the one that they will read, by default that of `benchmarks.data`.
-        """
+        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it."""
         root = data.data_root(data_root).resolve()
         threading.Thread(target=self._load, args=(root,), daemon=True).start()
 
@@ -142,22 +132,18 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         images: bool = True,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, Score]:
-        """Score answers (item id -> text) to one benchmark's items.
+        """Return the scores of those answers (item id -> text) that the child came to.
 
-        A child that is killed is started again, and goes on with the answers that have no value.
-
-        Returns:
-            For every id of ``answers`` that the child came to a score: a value in [0, 1] or None,
-            and what lmms-eval found.
+        A score is a value in [0, 1] or None, and what lmms-eval found.  A child that is killed is
+        started again, and goes on with the answers that have none.
 
         Raises:
             UnfinishedError: the time budget is spent; holds the scores until then.
             UsageError: the data is missing, or lmms-eval does not start.
         """
         left, values = dict(answers), dict[str, Score]()
-        request = self._request(
-            benchmark, data_root, images=images, options=dict(options), answers=left
-        )
+        given = {"images": images, "options": dict(options), "answers": left}
+        request = self._request(benchmark, data_root, **given)
         if judge is not None:
             request = replace(request, judge=judge.model, item_seconds=self._limits.judged_item)
         tries = 0
@@ -172,7 +158,12 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
                 except _ChildDiedError:
                     tries = tries + 1 if len(left) == before else 0
             if left and not self._left(benchmark):
-                raise UnfinishedError(self._late(benchmark), values)
+                limits = self._limits
+                whole = self._spent[benchmark] < limits.benchmark
+                most = (
+                    f"{limits.total:g} s for all benchmarks" if whole else f"{limits.benchmark:g} s"
+                )
+                raise UnfinishedError(f"native scoring used up its time ({most})", values)
         return values
 
     def _request(self, benchmark: str, data_root: Path, **more: Any) -> Request:
@@ -192,12 +183,6 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         total = limits.total - self._spent.total()
         return max(0.0, min(limits.benchmark - self._spent[benchmark], total))
 
-    def _late(self, benchmark: str) -> str:
-        limits = self._limits
-        whole = self._spent[benchmark] < limits.benchmark
-        what = f"{limits.total:g} s for all benchmarks" if whole else f"{limits.benchmark:g} s"
-        return f"native scoring used up its time ({what})"
-
     def prepare(
         self,
         benchmark: str,
@@ -206,13 +191,9 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         images: bool = True,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
-        """Make a benchmark's prepared items; return them as JSON.
-
-        Raises `UsageError` if the data is missing, or lmms-eval does not start.
-        """
-        request = self._request(
-            benchmark, data_root, images=images, options=dict(options), prepare=True
-        )
+        """Make a benchmark's prepared items and return them as JSON; UsageError if that fails."""
+        given = {"images": images, "options": dict(options), "prepare": True}
+        request = self._request(benchmark, data_root, **given)
         with self._lock:
             for _ in range(_TRIES):
                 with suppress(_ChildDiedError):
@@ -277,10 +258,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
             process.stdin.flush()
 
     def _start(self, shown: Shown) -> subprocess.Popen[bytes]:
-        """Start the child and wait until it has imported lmms-eval.
-
-        Raises `UsageError` if it does not start; tells its last words.
-        """
+        """Start the child and wait until it has imported lmms-eval, or tell its last words."""
         if self._closing:
             raise UsageError("native scoring was stopped")
         self._scratch, self._shown = Scratch("native"), shown

@@ -75,29 +75,28 @@ def _linked(folder: Path) -> Iterator[Path]:
 def start(folder: Path, shown: Shown) -> subprocess.Popen[bytes]:
     """Start the child with ``folder`` as its home; what it prints goes to a log there.
 
-    Args:
-        folder: a private folder, the only one that it may write to.
-        shown: the data that it is to see.
-
-    Raises:
-        UsageError: a folder cannot be shown to it.
+    That is the only folder that it may write to.  Raises `UsageError` if a folder of the data
+    cannot be shown to it.
     """
     sandbox = Bubblewrap(_LIMITS) if native_state()[0] else None
     with (folder / "log").open("wb") as log:
         if sandbox is None:
+            pipe = subprocess.PIPE
             return subprocess.Popen(
                 _ARGUMENTS,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
                 cwd=folder,
                 env=_environment(folder),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=log,
             )
         _refuse_unreadable(shown)
+        # Tables that were converted before are there.
+        caches = [folder for folder in (cache_dir().resolve(),) if folder.is_dir()]
         command = Command(
             _ARGUMENTS,
             writable=(folder,),
-            readable=(*_packages(), *_caches(), *shown.paths),
+            readable=(*_packages(), *caches, *shown.paths),
             environment=_environment(folder),
         )
         return _outliving(lambda: sandbox.popen(command, log, dict(shown.links)))
@@ -137,11 +136,6 @@ def _refuse_unreadable(shown: Shown) -> None:
 def _packages() -> list[Path]:
     specs = [spec for name in _PACKAGES if (spec := find_spec(name)) is not None]
     return [Path(where) for spec in specs for where in spec.submodule_search_locations or ()]
-
-
-def _caches() -> list[Path]:
-    """Return our cache, where tables are that were converted before, if there is one."""
-    return [folder for folder in (cache_dir().resolve(),) if folder.is_dir()]
 
 
 def _environment(folder: Path) -> dict[str, str]:

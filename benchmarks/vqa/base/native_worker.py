@@ -291,13 +291,13 @@ def _judge_environment(request: Request) -> dict[str, str]:
     """Return the variables from which lmms-eval's scorers read their judge."""
     if request.judge is None:
         return {}
-    key = "not here"  # the parent has it
+    # The parent has the key.
+    keys = dict.fromkeys(("OPENAI_API_KEY", "Deepseek_API"), "not here")
     return {
         "API_TYPE": "openai",
         "OPENAI_API_URL": _ADDRESS,
-        "OPENAI_API_KEY": key,
         "MODEL_VERSION": request.judge,
-        "Deepseek_API": key,
+        **keys,
     }
 
 
@@ -306,10 +306,7 @@ def _send(pipe: Connection, **message: Any) -> None:
 
 
 def _prepare(benchmark: LmmsBenchmark) -> str:
-    """Make the benchmark's prepared items and return them as JSON.
-
-    Raises `UsageError` of whatever went wrong: the log of a fork is not kept.
-    """
+    """Return the benchmark's prepared items as JSON; UsageError tells what went wrong."""
     from benchmarks.vqa.base import prepared
 
     try:
@@ -429,10 +426,7 @@ class _JudgeWatch:
 
 
 def _asked(pipe: Connection, request: Mapping[str, Any]) -> Any:
-    """Have the parent ask the judge; return the reply as OpenAI's client does.
-
-    Raises `OpenAIError` if there is none.
-    """
+    """Have the parent ask the judge; return the reply as OpenAI's client does, or raise as it."""
     from openai import OpenAIError
     from openai.types.chat import ChatCompletion
 

@@ -99,10 +99,7 @@ class Prepared:
         return Item(row.id, messages, row.target, row.cluster, row.parts)
 
     def first_image(self, row: Row, columns: Sequence[str]) -> Image.Image:
-        """Return the image of the first of some columns that holds one.
-
-        Raises `ItemError` if it does not decode, or there is none.
-        """
+        """Return the image of the first of some columns that holds one; ItemError if it fails."""
         table = self.tables[row.form]
         cells = (table.cell(row.row, name) for name in columns if name in table.columns)
         cell = next((cell for cell in cells if not is_empty(cell)), None)
@@ -197,11 +194,7 @@ def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -
 
 
 def _drop_old(folder: Path, key: Mapping[str, Any]) -> None:
-    """Remove files of the same options that were not read for days.
-
-    They are of another version of the data or the code.  One that is in use stays: two versions
-    of the code may work on one data root.
-    """
+    """Remove files of the same options, but of other data or code, that were not read for days."""
     oldest = time.time() - _UNUSED_DAYS * 86400
     for path in folder.glob("*.json"):
         with suppress(OSError, msgspec.DecodeError), path.open("rb") as stream:

@@ -43,6 +43,7 @@ def _importing() -> Iterator[None]:
 @lru_cache(maxsize=1)
 def _task_class() -> type[Any]:
     """Import lmms-eval and return its chat task on a data set given as an object."""
+    from datasets import DatasetDict
     from loguru import logger
     from PIL import ImageFile
 
@@ -68,18 +69,12 @@ def _task_class() -> type[Any]:
 
         def download(self, dataset_kwargs: Any = None) -> None:
             # The constructor tries the first document, and its image may not decode.
-            self.dataset_no_image = _without_images(self._given)
-            self.dataset = self.dataset_no_image
+            tables = {
+                n: each.remove_columns(image_columns(each)) for n, each in self._given.items()
+            }
+            self.dataset = self.dataset_no_image = DatasetDict(tables)
 
     return LocalTask
-
-
-def _without_images(splits: Any) -> Any:
-    from datasets import DatasetDict
-
-    return DatasetDict(
-        {name: table.remove_columns(image_columns(table)) for name, table in splits.items()}
-    )
 
 
 def image_columns(table: Dataset) -> list[str]:
@@ -92,12 +87,8 @@ def image_columns(table: Dataset) -> list[str]:
 def placeholders(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[int, str]]:
     """Return what stands for the images of a document while a task asks about it.
 
-    Args:
-        shown: the document's image cells by column; base64 text where the task decodes it.
-
-    Returns:
-        Per column an image, or base64 text of one, and the column by that image's width.  The
-        mode is RGBA, so that it can be seen that the task converts it.
+    That is per column of ``shown`` an image, or base64 text of one where the cell is text, and the
+    column by that image's width.  The mode is RGBA, so that the task's conversion can be seen.
     """
     stand_ins = {
         name: _placeholder(width, text=isinstance(cell, str))
@@ -164,17 +155,11 @@ def build_task(
 ) -> Any:
     """Build lmms-eval's own task object on local data, offline and without any API key.
 
-    Args:
-        task_name: a built-in task's name, such as ``mathvision_testmini``.
-        dataset: the splits, with the columns that the task reads; must hold the task's test split.
-        overrides: config entries that replace the built-in ones.
+    It is an ``lmms_eval.api.task.ConfigurableMessagesTask`` whose ``dataset`` is the one given, by
+    split, and whose ``dataset_no_image`` lacks the image columns.  No image is decoded.
+    ``overrides`` replace entries of the task's config.
 
-    Returns:
-        An ``lmms_eval.api.task.ConfigurableMessagesTask`` whose ``dataset`` is the one given and
-        whose ``dataset_no_image`` lacks the image columns.  No image is decoded.
-
-    Raises:
-        UsageError: the test split is missing or empty.
+    Raises `UsageError` if the test split is missing or empty.
     """
     from datasets import DatasetDict
 

@@ -51,13 +51,8 @@ async def judged(
 ) -> Score:
     """Score a solution without thinking.
 
-    Args:
-        question: the problem, with its context where it has one.
-        answers: the right answers, as the data set lists them.
-        unit: their unit, None where there is none.
-        tolerances: the official absolute errors, one for all numbers or one each; empty: none.
-        response: the solution.
-        ask: the judge.
+    ``question`` has its context, ``answers`` are as the data set lists them; ``tolerances`` are the
+    official absolute errors, one for all numbers or one each, empty where there are none.
     """
     if not response:
         return empty()

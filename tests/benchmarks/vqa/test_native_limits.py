@@ -46,7 +46,7 @@ def scorer() -> Iterator[NativeScorer]:
         patch.setenv("OPENAI_API_KEY", SECRET)
         # A shell without job control starts us deaf to interrupts, and the child inherits that.
         heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-        with NativeScorer(item_seconds=3) as found:
+        with NativeScorer(limits=TimeLimits(item=3)) as found:
             yield found
         signal.signal(signal.SIGINT, heard)
 
@@ -294,8 +294,8 @@ def test_an_interrupt_ends_scoring_at_once(root: Path, scorer: NativeScorer) -> 
 def test_the_child_and_its_forks_die_with_a_killed_parent(root: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from benchmarks.vqa.base.native import NativeScorer\n"
-        "scorer = NativeScorer(item_seconds=600)\n"
+        "from benchmarks.vqa.base.native import NativeScorer, TimeLimits\n"
+        "scorer = NativeScorer(limits=TimeLimits(item=600))\n"
         "root = Path(sys.argv[1])\n"
         "scorer.score('mathvision', root, {'1': 'A'}, None)\n"
         "print(scorer.pid, flush=True)\n"

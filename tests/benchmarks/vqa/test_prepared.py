@@ -228,7 +228,9 @@ class PromptsFail(VStar):
 
 def test_a_row_without_a_text_prompt_is_asked_with_its_images(root: Path, tmp_path: Path) -> None:
     benchmark = PromptsFail(root)
-    path = benchmark.make(tmp_path) / prepared.file_name(benchmark._key)
+    folders = (*prepared.folders(benchmark.id, benchmark.data_root), tmp_path)
+    folder = prepared.keep(folders, benchmark._key, benchmark.rows())
+    path = folder / prepared.file_name(benchmark._key)
     rows = prepared.read(path, benchmark._key)
     assert rows
     whole = opened(root).prepared
