@@ -46,19 +46,13 @@ _CONCLUDE = (
 LETTERS = ("A", "B", "C", "D")
 _SOURCE = data.source("longbench_v2")
 _COLUMNS = _SOURCE.tables[0].columns
-_ANSWERS = (
-    re.compile(r"The correct answer is \(([A-D])\)"),
-    re.compile(r"The correct answer is ([A-D])"),
-)
+_ANSWERS = (r"The correct answer is \(([A-D])\)", r"The correct answer is ([A-D])")
 
 
 def extract(answer: str) -> str | None:
     """Return the letter that an answer gives by the official rule, or None."""
-    plain = answer.replace("*", "")
-    for pattern in _ANSWERS:
-        if found := pattern.search(plain):
-            return found[1]
-    return None
+    found = (re.search(pattern, answer.replace("*", "")) for pattern in _ANSWERS)
+    return next((match[1] for match in found if match), None)
 
 
 @dataclass(frozen=True)
@@ -182,10 +176,7 @@ def _user(text: str) -> Message:
 
 
 def _joined(first: Response, second: Response) -> Response:
-    """Return the answer of the second call, with the first as its reasoning and both calls' costs.
-
-    The answer counts as filtered or truncated if either call's was.
-    """
+    """Return the second call's answer, reasoned by the first, with the costs and ends of both."""
     reasons = (first.finish_reason, second.finish_reason)
     return replace(
         second,

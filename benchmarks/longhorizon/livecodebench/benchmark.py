@@ -55,10 +55,7 @@ def prompt(problem: Problem) -> tuple[Message, ...]:
 
 
 def extract(text: str) -> str | None:
-    """Return the program of an answer: what stands between the last two lines with a fence.
-
-    None where there are no two, or nothing between them.
-    """
+    """Return the program between the last two lines with a fence; None if there is none."""
     lines = text.split("\n")
     fences = [number for number, line in enumerate(lines) if "```" in line]
     if len(fences) < 2:
@@ -68,10 +65,7 @@ def extract(text: str) -> str | None:
 
 
 def window(word: str) -> tuple[str, ...]:
-    """Return the release files of a window by its official name.
-
-    ``v6`` is what release 6 added, ``v4_v6`` what 4 to 6 did, ``release_v6`` all up to 6.
-    """
+    """Return a window's files by its name: ``v6`` (release 6 alone), ``v4_v6``, ``release_v6``."""
     match = re.fullmatch(r"release_v([1-6])|v([1-6])(?:_v([1-6]))?", word)
     if not match:
         raise ValueError("write v6, v4_v6 or release_v6, with a number from 1 to 6")
@@ -170,10 +164,7 @@ class LiveCodeBenchV6(Benchmark):
         return located
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of the window's problems, in the data's order.
-
-        Raises `UsageError` if two problems have the same id, or a row has none.
-        """
+        """Return the ids of the window's problems, in the data's order."""
         return list(self._rows)
 
     def build(self, item_id: str) -> Item | FailedItem:
@@ -188,9 +179,7 @@ class LiveCodeBenchV6(Benchmark):
             messages=prompt(problem),
             target={
                 "tests": len(tests),
-                "function": problem.function,
-                "contest": problem.contest,
-                "date": problem.date,
+                **{name: getattr(problem, name) for name in ("function", "contest", "date")},
             },
             cluster=f"{problem.platform}-{problem.contest}",
             parts=(problem.difficulty, problem.platform),
@@ -209,8 +198,7 @@ class LiveCodeBenchV6(Benchmark):
         # Here, and not above: `harness list` imports every benchmark.
         import asyncio
 
-        from benchmarks.longhorizon.livecodebench.gate import gate
-        from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
+        from benchmarks.longhorizon.livecodebench.grade import Program, Resources, gate, grade
 
         program = Program(code, item.target["function"])
         resources = Resources(self.seconds, self.memory << 20)

@@ -20,10 +20,7 @@ _SMALL = 1 << 16  # bytes of an answer that cannot cost much
 
 
 def printed(answer: bytes, expected: str) -> str:
-    """Return what is wrong with printed lines, or "".
-
-    Lines are compared stripped, each by itself, then as exact numbers.
-    """
+    """Return what is wrong with lines, compared stripped and then as exact numbers, or ""."""
     text, theirs = answer.decode(errors="replace").strip(), expected.strip().split("\n")
     n = text.count("\n") + 1
     if n != len(theirs):

@@ -1,7 +1,8 @@
 """Grades one program: runs its tests in order in the sandbox, up to the first failure.
 
 Tests are sent in jobs of growing size (one interpreter start per job), without the expected
-answers, which are compared here.
+answers, which are compared here.  Verdicts depend on the load, so `gate` limits how many programs
+are graded at once, and one that ran out of time is graded again alone.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import secrets
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 from benchmarks.longhorizon.livecodebench import compare
-from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.problems import Case
 from harness.errors import ItemError
 from harness.files.text import last_line
@@ -90,6 +91,46 @@ class _Report:
     answer: bytes
 
 
+class Gate:
+    """Lets ``size`` in at once, or one alone, in the order of asking.  Belongs to one event loop.
+
+    ``admitted`` is held by a problem that is being graded: ``size`` have their tests in memory.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.admitted = asyncio.Semaphore(size)
+        self._size = size
+        self._slots = asyncio.Semaphore(size)
+        self._turn = asyncio.Lock()  # nobody overtakes the one that waits for all slots
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Hold one slot."""
+        async with self._turn:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Hold all slots.  Leave a shared one first."""
+        async with self._turn, AsyncExitStack() as held:
+            for _ in range(self._size):
+                await held.enter_async_context(self._slots)
+            yield
+
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, Gate] = WeakKeyDictionary()
+
+
+def gate() -> Gate:
+    """Return the gate of the running event loop: all cores but one, which the harness needs."""
+    size = max(1, len(os.sched_getaffinity(0)) - 1)
+    return _gates.setdefault(asyncio.get_running_loop(), Gate(size))
+
+
 async def grade(
     sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> Verdict:
@@ -133,10 +174,14 @@ async def _run(
     sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> tuple[list[_Report], str]:
     """Run one job; return its reports, and how it ended (for a test without a report)."""
-    # Bubblewrap applies the filter itself.
-    own = sandbox.describe()["kind"] == "bubblewrap"
+    kind = sandbox.describe()["kind"]
+    # Our Python starts without its site customization (-S), which takes longer than all else; the
+    # driver gets the folder of packages by its name.
+    ours = (sys.executable, "-s", "-S")
+    python = ours if kind in ("bubblewrap", "unsafe") else ("python3", "-s")
     job = {
-        "filter": "" if own else (seccomp.program() or b"").hex(),
+        # Bubblewrap applies the filter itself.
+        "filter": "" if kind == "bubblewrap" else (seccomp.program() or b"").hex(),
         "code": program.code,
         "function": program.function,
         "packages": sysconfig.get_path("purelib"),
@@ -146,7 +191,7 @@ async def _run(
     tokens = [secrets.token_hex(16) for _ in tests]
     seconds = _START + len(tests) * (resources.seconds + _NOTICE)
     command = Command(
-        (*_python(sandbox), "-c", _source()),
+        (*python, "-c", _DRIVER.read_text(encoding="utf-8")),
         stdin=_frames(job, tests, tokens),
         environment=_ENVIRONMENT,
         limits=Limits(
@@ -175,26 +220,8 @@ def _frames(job: Mapping[str, Any], tests: Sequence[Case], tokens: Sequence[str]
     return b"".join(struct.pack(">Q", len(frame)) + frame for frame in frames)
 
 
-def _python(sandbox: Sandbox) -> tuple[str, ...]:
-    """Return the Python to run: this one, or that of a container's image.
-
-    Ours starts without its site customization (-S), which takes longer than all else; the driver
-    gets the folder of packages by its name.
-    """
-    ours = sandbox.describe()["kind"] in ("bubblewrap", "unsafe")
-    return (sys.executable, "-s", "-S") if ours else ("python3", "-s")
-
-
-@cache
-def _source() -> str:
-    return _DRIVER.read_text(encoding="utf-8")
-
-
 def _reports(data: bytes, tokens: Sequence[str]) -> Iterator[_Report]:
-    """Read the driver's reports, up to where they end or a program spoilt them.
-
-    Each has the token that the driver was given for it, or it is not the driver's.
-    """
+    """Read the driver's reports, each with its token, up to where they end or are spoilt."""
     start = 0
     for token in tokens:
         head, newline, _rest = data[start : start + 16384].partition(b"\n")
@@ -231,10 +258,7 @@ def _end(result: Result) -> str:
 def _judge(
     program: Program, tests: Sequence[Case], reports: Sequence[_Report]
 ) -> tuple[int, float, str, bool]:
-    """Return how many tests passed in a row, the slowest, what is wrong, and whether to retry.
-
-    A retry is due where the machine, not the program, may be at fault.
-    """
+    """Return how many tests passed in a row, the slowest, what is wrong, and whether to retry."""
     right = compare.returned if program.function else compare.printed
     slowest = 0.0
     for number, (test, report) in enumerate(zip(tests, reports, strict=False)):

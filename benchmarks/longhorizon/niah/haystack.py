@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Literal
 
 from harness.errors import UsageError
@@ -102,8 +102,7 @@ _PIECE = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|\n")
 def estimate(text: str) -> int:
     """Estimate a text's number of tokens for a common tokenizer.
 
-    A word of Latin letters counts one per seven letters begun; line breaks, digits, punctuation
-    marks and characters of other scripts count one each.
+    A Latin word counts one per seven letters begun, any other character but a blank counts one.
     """
     return sum(-(-len(piece) // 7) if piece.isalpha() else 1 for piece in _PIECE.findall(text))
 
@@ -131,7 +130,7 @@ def question(
     as needed.
     """
     pairs = _distinct(rng, task)
-    chosen = [next(pairs) for _ in range(task.needles)]
+    chosen = list(islice(pairs, task.needles))
     needles = [needle(task, key, value) for key, value in chosen]
     key, value = chosen[0]
     room = length - ANSWER_ROOM - count(prompt(task, needles, key))
@@ -141,7 +140,9 @@ def question(
             "answer: give a larger one"
         )
     joined = " {}" if task.haystack == "essay" else "{}\n"
-    hay = _hay(task, pairs, essay)
+    hay: Iterator[str] = (needle(task, key, value) for key, value in pairs)
+    if task.haystack != "needles":
+        hay = cycle(essay if task.haystack == "essay" else [NOISE])
     sentences = list(_fill(hay, room, lambda sentence: count(joined.format(sentence))))
     position = len(sentences) * depth // 100
     for other in needles[1:]:
@@ -162,14 +163,6 @@ def _distinct(rng: random.Random, task: Task) -> Iterator[tuple[str, str]]:
             keys.add(key)
             values.add(value)
             yield key, value
-
-
-def _hay(task: Task, pairs: Iterator[tuple[str, str]], essay: Sequence[str]) -> Iterator[str]:
-    if task.haystack == "noise":
-        return cycle([NOISE])
-    if task.haystack == "essay":
-        return cycle(essay)
-    return (needle(task, key, value) for key, value in pairs)
 
 
 def _fill(hay: Iterator[str], room: int, count: Count) -> Iterator[str]:

@@ -39,12 +39,9 @@ def play(task: str, ask: Ask, environment: Any, *, steps: int, seconds: int) -> 
     mini_swe_agent.load()
     from minisweagent.agents.default import DefaultAgent
 
-    settings = dict(mini_swe_agent.config()["agent"])
-    settings |= {
-        "step_limit": steps,
-        "wall_time_limit_seconds": seconds,
-        "cost_limit": 0.0,  # nobody bills a local model
-    }
+    # Nobody bills a local model.
+    limits = {"step_limit": steps, "wall_time_limit_seconds": seconds, "cost_limit": 0.0}
+    settings = mini_swe_agent.config()["agent"] | limits
     agent = DefaultAgent(_Model(ask), environment, **settings)
     info = agent.run(task)
     patch = info.get("submission") or ""
@@ -53,8 +50,9 @@ def play(task: str, ask: Ask, environment: Any, *, steps: int, seconds: int) -> 
 
 def _kept(message: Mapping[str, Any]) -> Record:
     """Return a message as it is stored: an observation's raw output is in its content, cut."""
-    extra = dict(message.get("extra", {}))
-    extra.pop("raw_output", None)
+    extra = {
+        name: value for name, value in message.get("extra", {}).items() if name != "raw_output"
+    }
     return {"role": message["role"], "content": message["content"], "extra": extra}
 
 
@@ -90,15 +88,17 @@ class _Model(mini_swe_agent.Unused):
         from minisweagent.models.utils.actions_text import parse_regex_actions
 
         began = time.perf_counter()
+
+        def ended(status: str, why: str) -> LimitsExceeded:
+            end = {"exit_status": status, "submission": ""}
+            return LimitsExceeded({"role": "exit", "content": why, "extra": end})
+
         try:
             response = self.ask([Message(m["role"], (TextPart(m["content"]),)) for m in messages])
         except ContextOverflowError as error:
-            end = {"exit_status": "ContextWindowExceeded", "submission": ""}
-            raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+            raise ended("ContextWindowExceeded", str(error)) from error
         if response.finish_reason == "content_filter":
-            end = {"exit_status": FILTERED, "submission": ""}
-            withheld = "the server's content filter withheld the response"
-            raise LimitsExceeded({"role": "exit", "content": withheld, "extra": end})
+            raise ended(FILTERED, "the server's content filter withheld the response")
         seconds = time.perf_counter() - began
         answer = said(response.text)
         extra = {**_facts(response), "seconds": seconds, "timestamp": time.time()}

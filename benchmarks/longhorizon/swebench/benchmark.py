@@ -84,15 +84,14 @@ class SweBench(Benchmark):
         )
 
     def _protocol(self, ours: bool) -> dict[str, Any]:
+        on_host = not ours and self.environment == "singularity"
         environment: dict[str, Any] = {
             "environment": "sandbox" if ours else self.environment,
             "images": "none" if ours else "those that the data name",
-            "network": "host" if not ours and self.environment == "singularity" else "none",
+            "network": "host" if on_host else "none",
         }
-        if ours:
-            environment["limits"] = describe_limits()
-        elif self.environment != "singularity":
-            environment["limits"] = describe_image_limits()
+        if not on_host:
+            environment["limits"] = describe_limits() if ours else describe_image_limits()
         return {
             "tasks": NOT_SWE_BENCH if ours else self.name,
             **mini_swe_agent.describe(),

@@ -144,7 +144,9 @@ def _singularity(image: str, seconds: int) -> Iterator[Any]:
         source = f"docker://{qualified(image)}"
         environment: Any = SingularityEnvironment(image=source, **settings)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ItemError(f"{image} does not start: {_reason(error)}") from error
+        stderr = getattr(error, "stderr", None) or str(error)
+        text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else str(stderr)
+        raise ItemError(f"{image} does not start: {_tail(text)}") from error
     try:
         cut = environment.execute({"command": _CUT}, timeout=_CUT_SECONDS)
         _check_cut(image, cut["returncode"], cut["output"])
@@ -155,17 +157,14 @@ def _singularity(image: str, seconds: int) -> Iterator[Any]:
 
 def _check_cut(image: str, exit_code: int | None, printed: str) -> None:
     if exit_code != 0:
-        tail = " ".join(printed.split())[-300:]
-        raise ItemError(f"the history of {image} cannot be cut: {tail}")
+        raise ItemError(f"the history of {image} cannot be cut: {_tail(printed)}")
+
+
+def _tail(text: str) -> str:
+    return " ".join(text.split())[-300:]
 
 
 def qualified(image: str) -> str:
     """Return an image's name with its registry: docker's own where it names none."""
     first, slash, _ = image.partition("/")
     return image if slash and ("." in first or ":" in first) else f"docker.io/{image}"
-
-
-def _reason(error: Exception) -> str:
-    stderr = getattr(error, "stderr", None) or str(error)
-    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else str(stderr)
-    return " ".join(text.split())[-300:]

@@ -49,9 +49,20 @@ def checks(name: str, kind: str, images: Sequence[str] | None, n: int) -> Iterat
         yield Check(f"{name} images", "note", f"{n}; the data, which name them, are not here")
         yield _disk(name, kind if answering else None, n)
         return
-    local = _images(kind) if answering else frozenset()
+    listed = None
+    if answering:
+        words = (kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+        listed = output(words, seconds=30.0)
+    local = set(map(qualified, (listed or "").splitlines()))
     missing = [image for image in images if qualified(image) not in local]
-    yield _image_check(name, kind, len(images), missing)
+    if missing:
+        text = (
+            f"{len(missing)} of {len(images)} are not here and are pulled as their tasks begin; to "
+            f"have them before: {kind} pull {missing[0]} (and so on)"
+        )
+        yield Check(f"{name} images", "note", text)
+    else:
+        yield Check(f"{name} images", "ok", f"all {len(images)} are here")
     yield _disk(name, kind if answering else None, len(missing))
 
 
@@ -66,16 +77,6 @@ def _grader(name: str) -> Check:
     return Check(f"{name} grader", "note", text)
 
 
-def _image_check(name: str, kind: str, n: int, missing: Sequence[str]) -> Check:
-    if not missing:
-        return Check(f"{name} images", "ok", f"all {n} are here")
-    text = (
-        f"{len(missing)} of {n} are not here and are pulled as their tasks begin; to have them "
-        f"before: {kind} pull {missing[0]} (and so on)"
-    )
-    return Check(f"{name} images", "note", text)
-
-
 def _disk(name: str, kind: str | None, missing: int) -> Check:
     root = Path((output(_ROOT[kind], seconds=30.0) if kind else None) or "/var/lib")
     while not root.exists():
@@ -87,26 +88,15 @@ def _disk(name: str, kind: str | None, missing: int) -> Check:
     return Check(f"{name} disk", "missing", f"{text}: make room, or take fewer tasks with --limit")
 
 
-def _images(kind: str) -> frozenset[str]:
-    listed = output((kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"), seconds=30.0)
-    return frozenset(qualified(line) for line in (listed or "").splitlines())
-
-
 def prepare_engines(kind: str) -> None:
-    """Remove the containers of runs that were killed, of agents and of the grader.
-
-    Raises `UsageError` for an engine without a filter of system calls.
-    """
+    """Remove the containers of killed runs; UsageError for an engine that filters no calls."""
     for answering in filter(None, map(engine, {kind, "docker"} - {"singularity"})):
         answering.check_filter()
         remove_leftovers(answering.program)
 
 
 async def check_sandbox(sandbox: Sandbox, files: Path) -> None:
-    """Raise `UsageError` if git, python or pytest is missing in the sandbox.
-
-    Without pytest every task would read as unresolved.
-    """
+    """Raise `UsageError` if git, python or pytest is missing in the sandbox."""
     program = "git status --short && python -m pytest --version && pwd"
     with workspace(sandbox, files) as folder:
         result = await folder.run(("bash", "-c", program), seconds=60.0)

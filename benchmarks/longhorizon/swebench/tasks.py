@@ -180,11 +180,10 @@ class TaskSet:
         for folder, row in zip(folders, rows, strict=True):
             self._check_columns(list(row))
             files = folder / REPOSITORY
-            if files.is_dir():
-                check_tree(files)
-            else:
+            if not files.is_dir():
                 raise UsageError(
                     f"{row['instance_id']} has no files in {files}: get the data again"
                 )
+            check_tree(files)
             tasks.append(Task(row, files))
         return tasks

@@ -28,8 +28,7 @@ from benchmarks import suites
 from benchmarks.longhorizon.livecodebench import compare, problems
 from benchmarks.longhorizon.livecodebench.benchmark import LiveCodeBenchV6, extract, prompt, window
 from benchmarks.longhorizon.livecodebench.driver import plain
-from benchmarks.longhorizon.livecodebench.gate import Gate, gate
-from benchmarks.longhorizon.livecodebench.grade import Program, _judge, _reports
+from benchmarks.longhorizon.livecodebench.grade import Gate, Program, _judge, _reports, gate
 from benchmarks.micro.data import programs
 from harness.errors import ItemError, UsageError
 from harness.protocols import FailedItem, Tools, build_items
