@@ -37,10 +37,7 @@ def split(
     known: Sequence[str],
     before: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[str, dict[str, str]]:
-    """Return option words ``NAME.OPTION=VALUE`` by benchmark, over those of ``before``.
-
-    Raises `UsageError` if a word has another form, or its benchmark is not among the ``known``.
-    """
+    """Return words ``NAME.OPTION=VALUE`` by known benchmark, over those of ``before``."""
     by_benchmark = {name: dict(values) for name, values in before.items()}
     for word in words:
         name, dot, rest = word.partition(".")
@@ -54,10 +51,7 @@ def split(
 
 
 def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of given options of a benchmark's class.
-
-    Raises `UsageError` if there is no such option (names the nearest), or a value does not read.
-    """
+    """Return the values of given options of a benchmark's class; UsageError for a wrong one."""
     known = declared(kind)
     values = {}
     for name, word in given.items():

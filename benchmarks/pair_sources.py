@@ -50,10 +50,7 @@ def open_pairs(
 
 
 def pairs_of(source: Source, written: WrittenRows) -> LazyRows[AnyPair]:
-    """Return the pairs of a source: rows with two contexts, and written selection prompts.
-
-    Raises `UsageError` if there are none, or a column of pairs is missing.
-    """
+    """Return a source's pairs: rows with two contexts, and written prompts; UsageError for none."""
 
     def make(row: Row, folder: Path, where: str) -> AnyPair:
         if kind_of(row) == "selection":

@@ -195,10 +195,7 @@ class Probe(Benchmark):
         )
 
     def fingerprint(self) -> str:
-        """Return the hash of the pairs; of a file, of its text and of every image that it names.
-
-        A missing image counts as such: its pair is an error of the run.
-        """
+        """Return the hash of the pairs; of a file, of its text and of the images it names."""
         if not self._generated:
             content = content_of(self._named(), dict(self.columns), self.image_root)
             rules = [file_hash(self.pair_template)] if self.pair_template else []

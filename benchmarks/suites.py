@@ -90,10 +90,7 @@ def _part(word: str) -> Suite:
 
 
 def add_file(path: Path) -> tuple[str, ...]:
-    """Add the benchmarks of a table or of Python code, and return their ids.
-
-    Raises `UsageError` if there is no such file, it is neither, or an id is one of ours.
-    """
+    """Add a table's or Python code's benchmarks and return their ids; UsageError for neither."""
     if not path.exists():
         raise UsageError(f"there is no file, suite or benchmark {path}")
     if is_code(path):

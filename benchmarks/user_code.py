@@ -85,10 +85,7 @@ def _id(kind: type[Any], source: Path) -> str:
 
 
 def _foreign(kind: type[Any], source: Path) -> type[Any]:
-    """Return a benchmark whose declaration holds its source's hash and whose errors are one line.
-
-    ``own_source`` is the file or package, which the native scorer's child imports as well.
-    """
+    """Return a benchmark with its source and hash, whose errors are one line."""
     digest = source_hash(source)
 
     def declaration(self: Any) -> Declaration:
@@ -133,10 +130,7 @@ def _called(function: Callable[[], Any], source: Path, name: str) -> Any:
 
 
 def _refused(error: Exception, source: Path, name: str) -> Exception:
-    """Return one of the harness's errors as it is, anything else as one line.
-
-    What asking or scoring one item raises costs that item.
-    """
+    """Return one of our errors as it is, anything else as one line, about one item if it can."""
     if isinstance(error, UsageError | ItemError):
         return error
     kind = ItemError if name in ("solve", "score") else UsageError

@@ -184,11 +184,7 @@ def evaluate(
     given: SimpleNamespace,
     execute: Callable[[RunPlan, AnyProgress], list[BenchmarkSummary]],
 ) -> Path:
-    """Fill a run where it is not finished, print its scores, and return its folder.
-
-    Raises:
-        UsageError: the run cannot be filled, or more answers are errors than ``--max-errors``.
-    """
+    """Fill a run if need be, print its scores, return its folder; UsageError at too many errors."""
     from harness.cli import tables
     from harness.runs.run import finished
     from harness.runs.summary import check_errors

@@ -65,10 +65,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
 
 
 def read_responses(path: Path) -> dict[str, str]:
-    """Return response texts by item id from JSON lines ``{"id": ..., "response": ...}``.
-
-    Raises `UsageError` if the file is missing, empty, or has another line or an id twice.
-    """
+    """Return texts by id from lines ``{"id": ..., "response": ...}``; UsageError for others."""
     responses: dict[str, str] = {}
     for item_id, text, _, where in answers(path):
         if item_id in responses:

@@ -61,10 +61,7 @@ class Expectation:
 
 
 def target_of(case: Case) -> Target:
-    """Return a case's right answer, by its benchmark's adapter where it has an item.
-
-    Raises `UsageError` if the item has no usable answer.
-    """
+    """Return a case's right answer, maybe by its benchmark's adapter; UsageError without one."""
     if case.target is not None:
         return case.target
     adapter = registry.kind(case.benchmark)(Path())

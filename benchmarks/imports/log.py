@@ -92,10 +92,7 @@ class Log:
 
 
 def together(logs: Iterable[tuple[str, Log]]) -> Iterator[Log]:
-    """Yield logs, merging those of single tasks with the same key, tool, model and seed.
-
-    Two with a task of the same name are two evaluations: they stay separate.
-    """
+    """Merge logs of one model's tasks; two with a task of the same name stay separate."""
     kept: dict[tuple[object, ...], list[Log]] = {}
     for key, log in logs:
         who = (key, log.tool, log.version, log.model, str(log.identity), log.seed)

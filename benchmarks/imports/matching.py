@@ -54,10 +54,7 @@ def _split(line: str) -> Sequence[str]:
 
 @lru_cache(maxsize=16)  # a sample's texts are compared with every item
 def lines_of(text: str) -> Sequence[Line]:
-    """Return a text's normalised lines, each with its option's letter, or "".
-
-    Options in one line become separate lines.
-    """
+    """Return a text's normalised lines and options, each with its option's letter, or ""."""
     found = []
     for line in (part for row in text.splitlines() for part in _split(folded(row))):
         option = _OPTION.fullmatch(line)

@@ -39,10 +39,7 @@ def json_document(path: Path) -> dict[str, Any]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every JSON object of a file of lines with its location ("FILE, line 3").
-
-    Raises `UsageError` if the file cannot be read, or a line is not a JSON object.
-    """
+    """Yield a file's JSON objects, each with "FILE, line 3"; UsageError for any other line."""
     try:
         with plain.open_given(path) as stream:
             for number, line in enumerate(stream, 1):
@@ -92,10 +89,7 @@ def head(path: Path) -> bytes:
 
 
 def files_below(path: Path) -> list[Path]:
-    """Return the files below a folder in the order of their paths, or the file itself.
-
-    Links to folders and hidden names are not followed, nor more than six levels of folders.
-    """
+    """Return a folder's files, sorted, of six levels, none hidden or linked; or the file itself."""
     if not path.is_dir():
         return [path]
     found: list[Path] = []

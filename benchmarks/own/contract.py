@@ -53,10 +53,7 @@ def verify(benchmark: Benchmark, root: Path, *, all_images: bool) -> Report:
 
 
 def problems(benchmark: Benchmark) -> Iterator[str]:
-    """Yield what is wrong with ids, the first items and scores of junk.
-
-    Raises `UsageError` if the data is missing, or a method fails.
-    """
+    """Yield what is wrong with ids, first items and scores of junk; UsageError without data."""
     name, ids = benchmark.declaration.id, list(benchmark.ids())
     if not ids or not all(isinstance(item_id, str) and item_id for item_id in ids):
         yield f"{name}: ids are texts, at least one"

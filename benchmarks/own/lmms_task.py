@@ -183,10 +183,7 @@ _REASONING = Path(str(reasoning.__file__))
 
 
 def task_benchmark(benchmark_id: str) -> type[LmmsTask]:
-    """Return the class of a task, named ``lmms:TASK``; imports nothing of lmms-eval.
-
-    Raises `UsageError` if there is no such task (names the nearest), or it cannot be run here.
-    """
+    """Return the class of ``lmms:TASK`` without lmms-eval's import; UsageError if unusable."""
     name = benchmark_id.removeprefix(LMMS)
     config = read_config(_file_of(name))
     _refuse(benchmark_id, config)

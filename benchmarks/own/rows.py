@@ -38,10 +38,7 @@ class Rows(Protocol):
 
 
 def open_rows(path: Path) -> Rows:
-    """Return the rows of a table, by its file name suffix.
-
-    Raises `UsageError` if it is not such a file, is empty, or cannot be read.
-    """
+    """Return the rows of a table, by its ending; UsageError if it is none, empty or unreadable."""
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     rows = _opened(path)

@@ -27,10 +27,7 @@ class _SuiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_suite(path: Path) -> tuple[str, list[str], dict[str, dict[str, str]]]:
-    """Return the name, the members (names and file paths) and their options by id.
-
-    Raises `UsageError` if the file cannot be read, has another form, or names Python code.
-    """
+    """Return name, members (names, file paths) and their options by id; UsageError for code."""
     read = read_typed(path, _SuiteFile)
     options: dict[str, dict[str, str]] = {}
     members = [_member(path, entry, options) for entry in read.benchmarks]

@@ -61,10 +61,7 @@ class Blink(LmmsBenchmark):
     native_metric = ("blink_acc", "is_correct")
 
     def messages(self, task: Any, doc: Doc) -> Sequence[Mapping[str, Any]]:
-        """Ask lmms-eval's way with the images in the order of their numbers.
-
-        lmms-eval takes them in the order of the columns.
-        """
+        """Ask lmms-eval's way, with the images in the order of their numbers."""
         images = sorted(name for name in doc if name.startswith("image_"))
         others = {name: value for name, value in doc.items() if name not in images}
         return super().messages(task, {**others, **{name: doc[name] for name in images}})

@@ -142,10 +142,7 @@ def has_source(benchmark_id: str) -> bool:
 
 
 def source(benchmark_id: str) -> Source:
-    """Return where a benchmark's data comes from.
-
-    Raises `UsageError` if no benchmark of that name has a data set here; names the nearest.
-    """
+    """Return where a benchmark's data comes from; UsageError where there is none here."""
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
     if registry.is_known(benchmark_id) and hasattr(registry.kind(benchmark_id), "source"):

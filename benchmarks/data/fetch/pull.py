@@ -104,10 +104,7 @@ def _fetch(benchmark_id: str, repository: Repository, target: Path) -> Pulled:
 def put(
     benchmark_id: str, staging: Path, target: Path, revision: str | None, origin: Origin
 ) -> Receipt:
-    """Move a finished data set to its folder, with a receipt.
-
-    Raises `UsageError` if it is incomplete, or the file system fails.
-    """
+    """Move a finished data set to its folder, with a receipt; UsageError if it is incomplete."""
     digest = files_hash(staging, chosen(benchmark_id, staging))
     receipt = Receipt(source(benchmark_id).repository, revision, origin, digest)
     install(staging, target, receipt)

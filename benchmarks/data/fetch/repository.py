@@ -135,10 +135,7 @@ class Mirror:
 
     @property
     def commit(self) -> str | None:
-        """The commit from the folder's name (in the Hub client's cache) or its metadata.
-
-        The metadata is that of ``hf download --local-dir``; without either, None.
-        """
+        """The commit from the folder's name or the metadata of ``hf download --local-dir``."""
         if _COMMIT.fullmatch(self.folder.name):
             return self.folder.name
         notes = (self.folder / ".cache" / "huggingface" / "download").rglob("*.metadata")

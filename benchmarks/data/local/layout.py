@@ -126,10 +126,7 @@ def files_hash(folder: Path, items: Sequence[Found]) -> str:
 
 
 def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> int:
-    """Return the number of rows of the benchmark's tables, or of one split; no image is decoded.
-
-    Raises `UsageError` if the data is missing or a file does not open.
-    """
+    """Return the number of rows of the benchmark's tables, or of one split; decodes no image."""
     return sum(map(rows, tables(benchmark_id, root, images=images, split=split)))
 
 

@@ -90,10 +90,7 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
 
 
 def build(split: Release) -> Dataset:
-    """Return a release's split as a table; images are read with their row, None if missing.
-
-    Raises `UsageError` if a value does not have the type of the Hub's column.
-    """
+    """Return a split as a table, images read with their row; UsageError for a wrong type."""
     import pyarrow as pa
     from datasets import Dataset
 

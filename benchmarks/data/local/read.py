@@ -105,10 +105,7 @@ def quiet() -> Iterator[None]:
 
 
 def convert(benchmark_id: str, root: Path, *, images: bool = True) -> None:
-    """Convert a benchmark's parquet files in advance, as a sandbox cannot.
-
-    Raises `UsageError` if the data is missing or does not open.
-    """
+    """Convert parquet files in advance, as a sandbox cannot; UsageError without data."""
     for item in find(benchmark_id, root / benchmark_id, images=images):
         if item.form == "parquet":
             arrow_files(item)
@@ -134,10 +131,7 @@ def _from_parquet(item: Found) -> Dataset:
 
 
 def _check_files(data: Dataset, home: Path) -> None:
-    """Raise ValueError for a cell, however nested, that names a file outside of the data's folder.
-
-    datasets would open or download it.
-    """
+    """Raise ValueError for a cell, however nested, that names a file outside of the folder."""
     from pyarrow import compute
 
     for column in data.column_names:
@@ -182,10 +176,7 @@ class TableRows:
         return tuple(self._arrow.column_names)
 
     def cell(self, row: int, column: str) -> Any:
-        """Return one cell, undecoded as by ``datasets``; for a release, of its image column.
-
-        Raises `UsageError` if a file does not open.
-        """
+        """Return one cell, undecoded as by ``datasets``; UsageError if a file does not open."""
         if self.table.release is None:
             return self._arrow[column][row].as_py()
         image = self.table.release.images[row]

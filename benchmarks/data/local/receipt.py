@@ -51,10 +51,7 @@ class Receipt:
 
 
 def read_receipt(folder: Path) -> Receipt | None:
-    """Return the receipt of a benchmark's folder, None if the data came by other ways.
-
-    Raises `UsageError` if the receipt is corrupt.
-    """
+    """Return a folder's receipt, None if the data came by other ways; UsageError if corrupt."""
     path = folder / NAME
     if not path.is_file():
         return None
@@ -137,10 +134,7 @@ def _aside(target: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, or go on with what an earlier call left in it.
-
-    Raises `UsageError` if the file system fails, or what is there leads elsewhere by a link.
-    """
+    """Create a folder or go on with what is in it; UsageError for links and disk failures."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         check_tree(path)

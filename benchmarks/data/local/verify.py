@@ -55,10 +55,7 @@ class Report:
 
 
 def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
-    """Check one benchmark's local data; ``all_images`` decodes those of every row, not of a few.
-
-    Raises `UsageError` for an unknown benchmark.
-    """
+    """Check a benchmark's data, ``all_images`` or a few; UsageError for an unknown benchmark."""
     if benchmark_id in GENERATED:
         note = "items are generated from a seed, no data needed"
         return Report(benchmark_id, "", None, None, (), (), (note,))

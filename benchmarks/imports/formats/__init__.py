@@ -49,10 +49,7 @@ def get(name: str) -> Format:
 
 
 def recognise(paths: Sequence[Path]) -> str:
-    """Detect the one format of files or folders, by name.
-
-    Raises `UsageError` if none or several formats match.
-    """
+    """Return the name of the one format of files or folders; UsageError for none or several."""
     found: dict[str, None] = {}
     for path in paths:
         if not path.exists():

@@ -226,10 +226,7 @@ IDS = ("id", "question_id", "pid", "qid", "sample_index", "index", "idx", "data_
 
 
 def answers_of(sample: LoggedSample, value: Any) -> Iterator[LoggedSample]:
-    """Yield a sample for each logged response, one without a response if there is none.
-
-    A line has one score: that of the first of several responses (or of a vote).
-    """
+    """Yield a sample for each logged response, of which the first has the line's score."""
     texts = _texts(value)
     yield replace(sample, response=Response(texts[0])) if texts else sample
     for text in texts[1:]:

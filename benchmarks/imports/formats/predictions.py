@@ -21,10 +21,7 @@ _FORM = '{"id": ..., "response": ...}'
 
 
 def answers(path: Path) -> Iterator[tuple[str, str, dict[str, Any], str]]:
-    """Yield item id, response, row and location ("FILE, line 3") of every line.
-
-    Raises `UsageError` if the file cannot be read, or a line is not such an object.
-    """
+    """Yield item id, response, row and "FILE, line 3" of every line; UsageError for another."""
     for where, row in json_lines(path):
         for name in ("id", "response"):
             if name not in row:

@@ -186,10 +186,7 @@ class LiveCodeBenchV6(Benchmark):
         )
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
-        """Run the program of a response on the problem's tests.
-
-        Raises `ItemError` if the sandbox fails, `UsageError` if there is none.
-        """
+        """Run a response's program on the tests; ItemError if the sandbox fails."""
         code = extract(response.answer)
         if code is None:
             return Score(0.0, "unparsable", why="no program between two fences (```)")

@@ -131,10 +131,7 @@ class Niah(Benchmark):
         )
 
     def fingerprint(self) -> str:
-        """Return the hash of all that decides the questions: there is no data.
-
-        Raises `UsageError` if a length has no room for a question, or the essay is not readable.
-        """
+        """Return the hash of all that decides the questions; UsageError if they do not fit."""
         for task in self.tasks:  # fail before a model is started
             self._question(Slot(min(self.lengths), 0, task, 0), estimate)
         decisive = {

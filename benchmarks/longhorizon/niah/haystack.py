@@ -34,10 +34,7 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One of RULER's tasks: what the needles lie in, their keys and values, and their number.
-
-    In a haystack of needles every sentence is a needle with another key.
-    """
+    """One of RULER's tasks: its haystack (maybe of other needles), keys, values and needles."""
 
     haystack: Literal["noise", "needles", "essay"]
     key: Kind

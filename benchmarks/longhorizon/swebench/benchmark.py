@@ -169,10 +169,7 @@ class SweBench(Benchmark):
             yield SandboxEnvironment(lambda text: caller(lambda: command(text)))
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
-        """Grade a patch: no patch is unresolved, one that does not apply unparsable; both are 0.
-
-        Raises `ItemError` if the sandbox, the container or the grader failed.
-        """
+        """Grade a patch, 0 where none applies; ItemError if sandbox, container or grader fail."""
         task = self.set.tasks[item.id]
         patch = response.text
         if not patch.strip():

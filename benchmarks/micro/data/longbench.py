@@ -24,10 +24,7 @@ _DOMAINS = {
 
 
 def write(directory: Path, n: int = 60, seed: int = 0) -> None:
-    """Write ``n`` items into a data root: short, medium and long in turn, easy and hard in turn.
-
-    The same seed gives the same items; all belong to the split "eval".
-    """
+    """Write ``n`` items of the split "eval" by seed: short, medium, long and easy, hard in turn."""
     rng = random.Random(f"{seed}/longbench_v2")
     rows = [
         _row(trace(rng, WORDS[length], "eval", filler=FILLER[difficulty]), length, difficulty)

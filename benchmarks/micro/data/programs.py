@@ -29,10 +29,7 @@ Arguments = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """One kind of problem: ``draw`` makes arguments of a size, ``show`` writes them as input.
-
-    Its texts are in ``programs.yaml``.
-    """
+    """One kind of problem: ``draw`` makes arguments of a size, ``show`` writes them as input."""
 
     title: str
     draw: Callable[[random.Random, int], Arguments]

@@ -140,10 +140,7 @@ def _train(model: Qwen3VLForConditionalGeneration, tokenizer: Any, plan: Plan, s
 
 
 def _backward(model: Any, tokenizer: Any, batch: list[Lesson]) -> list[float]:
-    """Add the gradient of a batch's mean loss; return its lessons' losses.
-
-    The batch is sorted in place by length and goes through in halves, which need less padding.
-    """
+    """Add the gradient of a batch's mean loss, in halves by length; return the losses."""
     from benchmarks.micro.model.batches import collate
 
     batch.sort(key=lambda lesson: (len(lesson.pictures), len(lesson.text.split())))
@@ -194,10 +191,7 @@ class _Progress:
 def save(
     model: Qwen3VLForConditionalGeneration, processor: Qwen3VLProcessor, folder: Path, plan: Plan
 ) -> None:
-    """Write the checkpoint and its record into a folder (made if absent).
-
-    The record holds what `shortened` returns, which takes seconds.
-    """
+    """Write the checkpoint and its record, with what `shortened` returns, into a folder."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -19,10 +19,7 @@ from benchmarks.micro.content.splits import Split
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """Pictures, the text after (or around) them, and the answer to give.
-
-    Where ``text`` has marks (`benchmarks.micro.content.prompts.PICTURE`), the pictures stand there.
-    """
+    """Pictures, the text after them (or around, where it has marks), and the answer to give."""
 
     pictures: tuple[Scene | Sheet, ...]
     text: str

@@ -59,10 +59,7 @@ class Shape:
 
 
 def byte_level(digits: str = r"\p{N}") -> Tokenizer:
-    """Return an untrained byte-level BPE that splits text in Qwen's way.
-
-    A word takes the blank before it; ``digits`` is the pattern of a number that stays whole.
-    """
+    """Return an untrained byte-level BPE that splits text in Qwen's way, numbers by ``digits``."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.BPE())

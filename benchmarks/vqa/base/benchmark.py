@@ -249,10 +249,7 @@ class LmmsBenchmark(ABC):
 
     @cached_property
     def prepared(self) -> Prepared:
-        """The prepared items; made, where they are not there, by the native scorer's child.
-
-        Raises `UsageError` if the data is missing or not readable, or lmms-eval does not start.
-        """
+        """The prepared items, made by the native child if need be; UsageError if it fails."""
         key, native = self._key, self.image_conversion == "native"
         for folder in prepared.folders(self.id, self.data_root):
             rows = prepared.read(folder / prepared.file_name(key), key)

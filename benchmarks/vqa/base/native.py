@@ -201,10 +201,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         raise UsageError(f"the child that prepares the items of {benchmark} died: run again")
 
     def close(self) -> None:
-        """End the child; the next call of `score` starts another.
-
-        A thread that waits for the child to load sees it end, and lets go of its pipes first.
-        """
+        """End the child, and with it what waits for it; the next call starts another."""
         self._closing = True
         if (process := self._process) is not None:
             kill(process)

@@ -49,10 +49,7 @@ _WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
 
 
 class _NoJudge(BaseException):
-    """A scorer asked for a judge and there is none.
-
-    Not an ``Exception``: the scorers catch those and count the answer as wrong.
-    """
+    """A scorer asked for a judge and there is none; scorers catch every ``Exception``."""
 
 
 def main() -> None:

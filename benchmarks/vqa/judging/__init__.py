@@ -30,10 +30,7 @@ def one_or_zero(reply: str) -> bool | None:
 
 
 def stated(reply: str) -> str | None:
-    """Return the answer that a reply copies out, "" where it says that there is none.
-
-    None where the reply is empty.
-    """
+    """Return the answer that a reply copies out, "" if it says there is none, None if empty."""
     text = _LABEL.sub("", reply.strip(), count=1).strip().strip("`").strip()
     if not text:
         return None

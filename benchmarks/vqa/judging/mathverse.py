@@ -46,10 +46,7 @@ Write 1 if it agrees and 0 if it does not. Write this digit and nothing else.
 
 
 async def judged(question: str, gold: str, response: str, ask: Ask) -> Score:
-    """Score a response without thinking in the two official steps.
-
-    ``question`` (with its options) and ``gold`` are as the data set gives them.
-    """
+    """Score a response without thinking in the two official steps."""
     if not response:
         return empty()
     extraction = await ask(_EXTRACT.format(response=fenced(response)), stated)

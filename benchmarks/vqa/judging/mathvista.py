@@ -51,10 +51,7 @@ _FORMS = {
 async def judged(
     question: str, choices: Sequence[str], target: Target, response: str, ask: Ask
 ) -> Score:
-    """Score a response without thinking by what the judge reads in it.
-
-    ``choices`` are the options' texts, empty where there are none.
-    """
+    """Score a response without thinking; ``choices`` are the options' texts, empty if none."""
     if not response:
         return empty()
     if response in choices or (not choices and _NUMBER.fullmatch(response)):

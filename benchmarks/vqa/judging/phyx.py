@@ -51,10 +51,7 @@ Write 1 if it matches and 0 if it does not. Write this digit and nothing else.
 
 
 async def judged(gold: str, multiple_choice: bool, response: str, ask: Ask) -> Score:
-    """Score a response without thinking.
-
-    ``gold`` is the right letter, or the right answer where it is not ``multiple_choice``.
-    """
+    """Score a response without thinking; ``gold`` is the right letter or the open answer."""
     if not response:
         return empty()
     if response.casefold() == gold.strip().casefold():
