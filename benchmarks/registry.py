@@ -112,12 +112,11 @@ def kind(benchmark_id: str) -> type[Any]:
     return _OWN[benchmark_id]
 
 
-def _made(benchmark_id: str) -> type[Any]:
+def _made(benchmark_id: str) -> Any:
     """Return the class of a task of lmms-eval or of an installed package."""
     if benchmark_id.startswith(LMMS):
-        own = import_module("benchmarks.own.lmms_task")
-        return cast("type[Any]", own.task_benchmark(benchmark_id))
+        return import_module("benchmarks.own.lmms_task").task_benchmark(benchmark_id)
     if benchmark_id in installed(GROUP):
-        own = import_module("benchmarks.user_code")
-        return cast("type[Any]", own.from_entry_point(installed(GROUP)[benchmark_id]))
+        point = installed(GROUP)[benchmark_id]
+        return import_module("benchmarks.user_code").from_entry_point(point)
     raise unknown("benchmark", benchmark_id, names())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass, replace
 from functools import wraps
 from importlib.metadata import EntryPoint
@@ -89,7 +90,8 @@ def _foreign(kind: type[Any], source: Path) -> type[Any]:
     digest = source_hash(source)
 
     def declaration(self: Any) -> Declaration:
-        declared = _called(lambda: super(made, self).declaration, source, "declaration")
+        with _refusing(source, "declaration"):
+            declared = super(made, self).declaration
         if not isinstance(declared, Declaration):
             raise UsageError(f"{source}: declaration is no Declaration of harness.protocols")
         protocol = {**declared.protocol, "source": digest}
@@ -103,35 +105,25 @@ def _foreign(kind: type[Any], source: Path) -> type[Any]:
 
 
 def _guarded(method: Callable[..., Any], source: Path) -> Callable[..., Any]:
-    """Return a method that raises `UsageError` for what is no error of the harness."""
-    if inspect.iscoroutinefunction(method):
-
-        @wraps(method)
-        async def call_async(*args: Any, **named: Any) -> Any:
-            try:
-                return await method(*args, **named)
-            except Exception as error:
-                raise _refused(error, source, method.__name__) from error
-
-        return call_async
+    """Return a method that raises only errors of the harness."""
+    if not inspect.iscoroutinefunction(method):
+        return _refusing(source, method.__name__)(method)
 
     @wraps(method)
-    def call(*args: Any, **named: Any) -> Any:
-        return _called(lambda: method(*args, **named), source, method.__name__)
+    async def call(*args: Any, **named: Any) -> Any:
+        with _refusing(source, method.__name__):
+            return await method(*args, **named)
 
     return call
 
 
-def _called(function: Callable[[], Any], source: Path, name: str) -> Any:
+@contextmanager
+def _refusing(source: Path, name: str) -> Iterator[None]:
+    """Raise one line for what is no error of the harness: of solve and score it costs one item."""
     try:
-        return function()
+        yield
+    except (UsageError, ItemError):
+        raise
     except Exception as error:
-        raise _refused(error, source, name) from error
-
-
-def _refused(error: Exception, source: Path, name: str) -> Exception:
-    """Return one of our errors as it is, anything else as one line, about one item if it can."""
-    if isinstance(error, UsageError | ItemError):
-        return error
-    kind = ItemError if name in ("solve", "score") else UsageError
-    return kind(f"{source}: {name} failed ({reason(error, source)})")
+        kind = ItemError if name in ("solve", "score") else UsageError
+        raise kind(f"{source}: {name} failed ({reason(error, source)})") from error

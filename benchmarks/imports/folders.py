@@ -197,7 +197,7 @@ def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) 
         task.metrics.get(metric or "", Metric()), options.scale(task), options.lower_is_better
     )
     shown = f"{metric or 'no metric'}, by {log.tool}"
-    if not scale.is_plain:
+    if (scale.low, scale.high, scale.flipped) != (0, 1, False):
         shown += f", {scale.low:g} to {scale.high:g}{', lower is better' * scale.flipped}"
     notes = [f"the score is {log.tool}'s own {metric}, not a strict one"] if as_score else []
     if not task.clusters:

@@ -39,16 +39,10 @@ _IDS = {
     for benchmark, names in _NAMES.items()
     for name in (benchmark, *names.split())
 }
-# One task per subtask, as in lmms-eval: "blink_art_style".
-_PREFIXES = {"blink": "blink"}
 
 
 def ours(task: str) -> str | None:
     """Return the id of our benchmark for a log's task, None if we do not have it."""
-    name = _plain(task)
-    if name in _IDS:
-        return _IDS[name]
-    prefix = next((p for p in _PREFIXES if task.lower().startswith(f"{p}_")), None)
-    if prefix is not None:
-        return _PREFIXES[prefix]
-    return task if task in registry.names() else None
+    if task.lower().startswith("blink_"):  # one task per subtask, as in lmms-eval
+        return "blink"
+    return _IDS.get(_plain(task), task if task in registry.names() else None)

@@ -39,11 +39,6 @@ class Scale:
         share = (value - self.low) / (self.high - self.low)
         return 1 - share if self.flipped else share
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether scores are unchanged."""
-        return (self.low, self.high, self.flipped) == (0, 1, False)
-
 
 def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scale:
     """Return a metric's scale: the given one, else what the tool declares, else [0, 1]."""

@@ -155,11 +155,11 @@ class _Batches:
         while self._waiting:
             batch: dict[str, tuple[str, asyncio.Future[Score]]] = {}
             later = []
-            for item_id, answer, future in self._waiting:
-                if item_id in batch:  # another repeat
-                    later.append((item_id, answer, future))
+            for waiting in self._waiting:
+                if waiting[0] in batch:  # another repeat
+                    later.append(waiting)
                 else:
-                    batch[item_id] = answer, future
+                    batch[waiting[0]] = waiting[1:]
             self._waiting = later
             await self._run(batch)
 
@@ -185,10 +185,16 @@ _REASONING = Path(str(reasoning.__file__))
 def task_benchmark(benchmark_id: str) -> type[LmmsTask]:
     """Return the class of ``lmms:TASK`` without lmms-eval's import; UsageError if unusable."""
     name = benchmark_id.removeprefix(LMMS)
-    config = read_config(_file_of(name))
+    if name not in task_files():
+        near = difflib.get_close_matches(name, task_files(), n=1)
+        hint = f": did you mean {LMMS}{near[0]}?" if near else ""
+        raise UsageError(f"lmms-eval {library_version()} has no task named {name!r}{hint}")
+    config = read_config(task_files()[name])
     _refuse(benchmark_id, config)
     split = config.get("test_split") or config["validation_split"]
-    metrics = [each["metric"] for each in config["metric_list"]]
+    drawn = config.get("generation_kwargs")
+    limit = drawn.get("max_new_tokens") if isinstance(drawn, dict) else None
+    is_limit = isinstance(limit, int) and limit > 0
     table = Table(str(config.get("dataset_name") or ""), str(split), 0, (), ())
     return type(
         "LmmsTask_" + re.sub(r"\W", "_", name),
@@ -198,17 +204,11 @@ def task_benchmark(benchmark_id: str) -> type[LmmsTask]:
             "title": f"lmms-eval task {name}",
             "source": Source(str(config["dataset_path"]), None, (table,)),
             "tasks": (Form(name, table.config, table.split),),
-            "metrics": tuple(map(str, metrics)),
-            "native_max_tokens": _max_tokens(config),
+            "metrics": tuple(str(each["metric"]) for each in config["metric_list"]),
+            "native_max_tokens": limit if is_limit else 16,  # lmms-eval's default
             "__module__": __name__,
         },
     )
-
-
-def _max_tokens(config: Mapping[str, Any]) -> int:
-    given = config.get("generation_kwargs") or {}
-    limit = given.get("max_new_tokens") if isinstance(given, dict) else None
-    return limit if isinstance(limit, int) and limit > 0 else 16  # lmms-eval's default
 
 
 def _refuse(benchmark_id: str, config: Mapping[str, Any]) -> None:
@@ -257,11 +257,3 @@ def read_config(path: Path) -> dict[str, Any]:
     for name in reversed([included] if isinstance(included, str) else included):
         merged |= read_config(path.parent / str(name))
     return merged | own
-
-
-def _file_of(name: str) -> Path:
-    if name not in task_files():
-        near = difflib.get_close_matches(name, task_files(), n=1)
-        hint = f": did you mean {LMMS}{near[0]}?" if near else ""
-        raise UsageError(f"lmms-eval {library_version()} has no task named {name!r}{hint}")
-    return task_files()[name]

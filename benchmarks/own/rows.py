@@ -9,7 +9,7 @@ import csv
 import sys
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -54,7 +54,7 @@ def _opened(path: Path) -> Rows:
     if suffix == ".jsonl":
         return JsonLines(path, _REMEDY)
     if suffix == ".json":
-        return _Listed(path, json_rows.read(path))
+        return _Listed(path)
     if suffix == ".parquet":
         return _Parquet(path)
     raise UsageError(f"{path} is not a table: its name must end in one of {', '.join(SUFFIXES)}")
@@ -75,9 +75,14 @@ class _Delimited:
             with path.open("rb") as stream:
                 for offset, size, line, cells in self._records(stream):
                     if not self._names:
-                        self._names = self._header(cells)
+                        self._names = cells
+                        self._check_header()
                     elif any(cells):
-                        self._check(cells, line)
+                        if len(cells) > len(self._names):
+                            raise UsageError(
+                                f"{path}, line {line} has {len(cells)} cells, the header "
+                                f"{len(self._names)}{_REMEDY}"
+                            )
                         self._places.append((offset, size, line))
         except OSError as error:
             raise UsageError(f"{path} is not readable ({error.strerror})") from error
@@ -119,29 +124,18 @@ class _Delimited:
                 f"{self.path}, line {first + 1}: {first_line(error)}{_REMEDY}"
             ) from error
 
-    def _header(self, cells: Sequence[str]) -> list[str]:
-        twice = [name for name, times in Counter(cells).items() if name and times > 1]
+    def _check_header(self) -> None:
+        twice = [name for name, times in Counter(self._names).items() if name and times > 1]
         if twice:
             raise UsageError(f"{self.path} has two columns named {min(twice)!r}{_REMEDY}")
-        return list(cells)
-
-    def _check(self, cells: Sequence[str], line: int) -> None:
-        if len(cells) > len(self._names):
-            raise UsageError(
-                f"{self.path}, line {line} has {len(cells)} cells, the header "
-                f"{len(self._names)}{_REMEDY}"
-            )
 
 
-class _Listed:
-    def __init__(self, path: Path, rows: Sequence[Row]) -> None:
-        self._path, self._rows = path, rows
+class _Listed(list[Row]):
+    """Rows of a JSON list."""
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> Row:
-        return self._rows[index]
+    def __init__(self, path: Path) -> None:
+        super().__init__(json_rows.read(path))
+        self._path = path
 
     def where(self, index: int) -> str:
         return f"{self._path}, row {index + 1}"

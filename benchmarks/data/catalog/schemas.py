@@ -14,85 +14,80 @@ if TYPE_CHECKING:
 Schema = Mapping[str, Any]
 
 STRINGS = ["string"]
+
+
+def texts(names: str) -> Schema:
+    """Return columns of texts by their names, with blanks between."""
+    return dict.fromkeys(names.split(), "string")
+
+
 MMMU_IMAGES = {f"image_{number}": "image" for number in range(1, 8)}
 
 MATHVISTA: Schema = {
-    **dict.fromkeys(("pid", "question", "image"), "string"),
+    **texts("pid question image"),
     "decoded_image": "image",
     "choices": STRINGS,
     "unit": "string",
     "precision": "float64",
-    **dict.fromkeys(("answer", "question_type", "answer_type"), "string"),
+    **texts("answer question_type answer_type"),
     "metadata": {
-        **dict.fromkeys(("category", "context", "grade"), "string"),
+        **texts("category context grade"),
         **dict.fromkeys(("img_height", "img_width"), "int64"),
         "language": "string",
         "skills": STRINGS,
-        **dict.fromkeys(("source", "split", "task"), "string"),
+        **texts("source split task"),
     },
     "query": "string",
 }
 MATHVERSE: Schema = {
-    **dict.fromkeys(("sample_index", "problem_index", "problem_version", "question"), "string"),
+    **texts("sample_index problem_index problem_version question"),
     "image": "image",
-    **dict.fromkeys(("answer", "question_type"), "string"),
-    "metadata": dict.fromkeys(("split", "source", "subject", "subfield"), "string"),
-    **dict.fromkeys(("query_wo", "query_cot", "question_for_eval"), "string"),
+    **texts("answer question_type"),
+    "metadata": texts("split source subject subfield"),
+    **texts("query_wo query_cot question_for_eval"),
 }
 MATHVISION: Schema = {
-    **dict.fromkeys(("id", "question"), "string"),
+    **texts("id question"),
     "options": STRINGS,
     "image": "string",
     "decoded_image": "image",
-    **dict.fromkeys(("answer", "solution"), "string"),
+    **texts("answer solution"),
     "level": "int64",
     "subject": "string",
 }
 MMMU: Schema = {
-    **dict.fromkeys(("id", "question", "options", "explanation"), "string"),
+    **texts("id question options explanation"),
     **MMMU_IMAGES,
-    **dict.fromkeys(
-        ("img_type", "answer", "topic_difficulty", "question_type", "subfield"), "string"
-    ),
+    **texts("img_type answer topic_difficulty question_type subfield"),
 }
 MMMU_PRO_STANDARD: Schema = {
-    **dict.fromkeys(("id", "question", "options", "explanation"), "string"),
+    **texts("id question options explanation"),
     **MMMU_IMAGES,
-    **dict.fromkeys(("img_type", "answer", "topic_difficulty", "subject"), "string"),
+    **texts("img_type answer topic_difficulty subject"),
 }
-MMMU_PRO_VISION: Schema = {
-    "id": "string",
-    "image": "image",
-    **dict.fromkeys(("options", "answer", "subject"), "string"),
-}
-VSTAR: Schema = {
-    "image": "image",
-    **dict.fromkeys(("text", "category", "label", "question_id"), "string"),
-}
+MMMU_PRO_VISION: Schema = {"id": "string", "image": "image", **texts("options answer subject")}
+VSTAR: Schema = {"image": "image", **texts("text category label question_id")}
 MMSTAR: Schema = {
     "index": "int64",
     "question": "string",
     "image": "image",
-    **dict.fromkeys(("answer", "category", "l2_category"), "string"),
-    "meta_info": dict.fromkeys(("source", "split", "image_path"), "string"),
+    **texts("answer category l2_category"),
+    "meta_info": texts("source split image_path"),
 }
 BLINK: Schema = {
-    **dict.fromkeys(("idx", "sub_task", "question"), "string"),
+    **texts("idx sub_task question"),
     **{f"image_{number}": "image" for number in range(1, 5)},
     "choices": STRINGS,
-    **dict.fromkeys(("answer", "prompt", "explanation"), "string"),
+    **texts("answer prompt explanation"),
 }
 SCIENCEQA: Schema = {
     "image": "image",
     "question": "string",
     "choices": STRINGS,
     "answer": "int8",
-    **dict.fromkeys(("hint", "task", "grade", "subject", "topic"), "string"),
-    **dict.fromkeys(("category", "skill", "lecture", "solution"), "string"),
+    **texts("hint task grade subject topic category skill lecture solution"),
 }
-PHYX: Schema = dict.fromkeys(
-    ("index", "question", "answer", "image", "category", "subfield", "reasoning_type"), "string"
-)
+PHYX: Schema = texts("index question answer image category subfield reasoning_type")
 OLYMPIAD: Schema = {
     "id": "int64",
     "question": "string",
@@ -100,16 +95,15 @@ OLYMPIAD: Schema = {
     "final_answer": STRINGS,
     "context": "string",
     **{f"image_{number}": "image" for number in range(1, 6)},
-    **dict.fromkeys(("modality", "difficulty"), "string"),
+    **texts("modality difficulty"),
     "is_multiple_answer": "bool",
-    **dict.fromkeys(("unit", "answer_type", "error", "question_type"), "string"),
-    **dict.fromkeys(("subfield", "subject", "language"), "string"),
+    **texts("unit answer_type error question_type subfield subject language"),
 }
 REALWORLD: Schema = {
     "index": "int64",
-    **dict.fromkeys(("question", "bytes"), "string"),
+    **texts("question bytes"),
     "multi-choice options": STRINGS,
-    **dict.fromkeys(("answer", "category", "l2-category"), "string"),
+    **texts("answer category l2-category"),
 }
 
 

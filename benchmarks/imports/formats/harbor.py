@@ -80,9 +80,10 @@ def _log(job: Path, trials: Sequence[Trial], notes: Sequence[str]) -> Log:
     for trial in trials:
         datasets.setdefault(str(trial[1].get("source") or "adhoc"), []).append(trial)
     files = [job / "config.json", *(folder / _RESULT for folder, _ in trials)]
+    lock = json_document(job / "lock.json") if (job / "lock.json").is_file() else {}
     return Log(
         "harbor",
-        _version(job),
+        str(mapping(lock.get("harbor")).get("version") or "unknown"),
         model or agent,
         [
             LoggedTask(
@@ -102,12 +103,6 @@ def _log(job: Path, trials: Sequence[Trial], notes: Sequence[str]) -> Log:
         config=json_document(job / "config.json"),
         notes=[*notes, *_exceptions(trials)],
     )
-
-
-def _version(job: Path) -> str:
-    if not (job / "lock.json").is_file():
-        return "unknown"
-    return str(mapping(json_document(job / "lock.json").get("harbor")).get("version") or "unknown")
 
 
 def _exceptions(trials: Iterable[Trial]) -> list[str]:

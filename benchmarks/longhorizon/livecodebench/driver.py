@@ -59,7 +59,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def main() -> None:
     """Run the tests in order and stop at the first that shows a failure by itself."""
-    _protect()
+    # The tests' processes are kept away from this one: its files in /proc are root's.
+    _prctl(_PR_SET_DUMPABLE, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets a signal if it has a handler
     jobs, channel = os.dup(0), os.dup(1)
     _empty_stdin()
     job = json.loads(_frame(jobs) or b"")
@@ -95,12 +97,6 @@ def _set_limits() -> None:
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(_DIGITS)
-
-
-def _protect() -> None:
-    """Keep the tests' processes away from this one."""
-    _prctl(_PR_SET_DUMPABLE, 0)  # its files in /proc are root's then
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets a signal if it has a handler
 
 
 def _refuse(program: bytes) -> None:

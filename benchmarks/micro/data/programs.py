@@ -102,16 +102,12 @@ def _test(program: _Program, arguments: Arguments, k: int, functional: bool) -> 
     }
 
 
-def _numbers(rng: random.Random, n: int, most: int = 50) -> list[int]:
-    return [rng.randint(-most, most) for _ in range(n)]
-
-
 def _letters(rng: random.Random, n: int, of: str = "abc") -> str:
     return "".join(rng.choice(of) for _ in range(n))
 
 
 def _one_list(rng: random.Random, n: int) -> Arguments:
-    return (_numbers(rng, n),)
+    return ([rng.randint(-50, 50) for _ in range(n)],)
 
 
 def _show_list(arguments: Arguments) -> str:

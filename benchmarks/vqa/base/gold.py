@@ -127,11 +127,8 @@ def _texts(text: str, run: Sequence[_Mark]) -> tuple[str, ...]:
     ends = [mark.start for mark in run[1:]]
     texts = [text[mark.end : end].strip() for mark, end in zip(run, ends, strict=False)]
     texts.append(text[run[-1].end :].strip().partition("\n")[0].strip())
-    return tuple(_unquoted(option.rstrip(",;，； ")) for option in texts)
-
-
-def _unquoted(option: str) -> str:
-    return option[1:-1] if len(option) > 1 and option[0] == option[-1] == '"' else option
+    texts = [option.rstrip(",;，； ") for option in texts]
+    return tuple(each[1:-1] if re.fullmatch('(?s)".*"', each) else each for each in texts)
 
 
 def unlabelled(entries: Sequence[str]) -> tuple[str, ...]:
