@@ -14,6 +14,7 @@ from benchmarks.cli.own import benchmark_files
 from harness.cli import options
 from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
+from harness.errors import UsageError
 from harness.files.text import counted
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def pull(
     from benchmarks.data import data_root as root_of
     from benchmarks.data.catalog.sources import GENERATED, has_source
     from benchmarks.data.fetch.pull import pull as pull_one
-    from harness.errors import UsageError
 
     names = suites.resolve(name)
     if revision and len(names) > 1:

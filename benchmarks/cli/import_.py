@@ -15,6 +15,7 @@ from benchmarks.imports.formats import FORMATS
 from harness.cli import options
 from harness.cli.options import option
 from harness.cli.output import echo, print_result
+from harness.errors import UsageError, nearest
 from harness.files.text import counted
 
 if TYPE_CHECKING:
@@ -124,7 +125,6 @@ def import_(words: tuple[str, ...], **given: Any) -> None:
 def _named(words: Sequence[str]) -> tuple[str | None, list[Path]]:
     """Return the format, None where none is named, and the paths, which must exist."""
     from benchmarks.imports import formats
-    from harness.errors import UsageError, nearest
 
     first = words[0]
     named = first in formats.names() and not (len(words) == 1 and Path(first).exists())

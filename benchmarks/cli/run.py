@@ -21,6 +21,7 @@ from harness.cli.options import COUNT, option
 from harness.cli.output import echo, print_result
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
+from harness.errors import UsageError
 from harness.files.names import is_own_name, is_title
 from harness.files.text import counted
 from harness.reasoning import extra_tags
@@ -267,7 +268,6 @@ def _asked_options(
     """Return the options asked of every benchmark: --set, those of the suite, and --images."""
     from benchmarks import suites
     from benchmarks.options import split
-    from harness.errors import UsageError
 
     asked = split(given.settings, members, of_suite)
     if given.images is not None:
@@ -295,7 +295,6 @@ def refuse_idle_options(given: SimpleNamespace) -> None:
     """Raise for options that would have no effect, and for an invalid endpoint."""
     from harness import backends
     from harness.backends.http.urls import base_url, key_for
-    from harness.errors import UsageError
 
     if given.endpoint is not None:
         # Before it is stored in a manifest: it may contain a password.
@@ -333,7 +332,6 @@ def try_settings(force: InForce, checkpoint: Path | None, given: SimpleNamespace
 def _refuse_adapter(identity: ModelIdentity, given: SimpleNamespace) -> None:
     """Raise if the model is an adapter and the backend has no adapters."""
     from harness import backends
-    from harness.errors import UsageError
 
     kind, reason = backends.choose(_spec(given, None))
     if identity.adapter is not None and "adapter" not in backends.backend(kind).settings:

@@ -23,7 +23,6 @@ from harness.errors import UsageError
 class Imported:
     """Result of `bring`: rows written per split, and why other splits were not."""
 
-    benchmark: str
     folder: Path
     splits: dict[str, int]
     skipped: tuple[str, ...]
@@ -46,7 +45,7 @@ def bring(
     else:
         splits, skipped, write = _official(benchmark_id, folder, split)
     receipt = _install(benchmark_id, root / benchmark_id, force, write)
-    return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
+    return Imported(root / benchmark_id, splits, skipped, receipt.fingerprint)
 
 
 # Rows per split, why other splits are left out, and a function that writes the data to a folder.

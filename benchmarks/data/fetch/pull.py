@@ -33,7 +33,6 @@ class Pulled:
     ``content``: whether the files are those of the pinned commit, as far as known.
     """
 
-    benchmark: str
     folder: Path
     receipt: Receipt
     rows: int
@@ -131,4 +130,4 @@ def _tables(repository: Repository, card: str | None, origin: Source) -> list[st
 
 def _pulled(benchmark_id: str, folder: Path, receipt: Receipt, *, new: bool) -> Pulled:
     n = sum(rows(item) for item in chosen(benchmark_id, folder))
-    return Pulled(benchmark_id, folder, receipt, n, new, compare(benchmark_id, folder))
+    return Pulled(folder, receipt, n, new, compare(benchmark_id, folder))

@@ -219,7 +219,10 @@ def _serve(request: Request, parent: _Parent) -> None:
         patience = min(fork.deadline for fork in forks) - time.monotonic()
         ready = wait([parent.requests, *(fork.pipe for fork in forks)], max(0.0, patience))
         if parent.requests in ready:
-            _hand_over(parent.read(), forks)
+            waiting = {fork.pipe.fileno(): fork for fork in forks}
+            for reply in parent.read():
+                if asking := waiting.get(reply["reply"]):
+                    asking.tell(reply)
         for fork in list(forks):
             if fork.pipe in ready:
                 going = fork.read()
@@ -232,14 +235,6 @@ def _serve(request: Request, parent: _Parent) -> None:
     for fork in forks:
         fork.end()
     _reply(parent.replies, {"failed": failure} if failure else {"done": True})
-
-
-def _hand_over(messages: Sequence[Mapping[str, Any]], forks: Sequence[_Fork]) -> None:
-    """Give the judge's replies to the forks that asked."""
-    waiting = {fork.pipe.fileno(): fork for fork in forks}
-    for message in messages:
-        if fork := waiting.get(message["reply"]):
-            fork.tell(message)
 
 
 # --- in a fork ------------------------------------------------------------------------------
