@@ -68,7 +68,7 @@ def import_run(log: Log, options: Options, note: Note) -> Imported:
             "scoring": scoring,
         }
     )
-    path = options.out / _folder_name(model, list(scoring), base)
+    path = options.out / _folder_name(model, [part.declaration.id for part in parts], base)
     if _holds(path, base):
         rows = list(checked_summaries(path, read_manifest(path)).values())
         return Imported(path, model, seed, rows, [f"{path} holds this log already"])
