@@ -15,21 +15,11 @@ _COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image
 _IMAGES = tuple(f"image_{number}" for number in range(1, 5))
 # Rows of the validation split of each subtask; they add up to 1901.
 COUNTS = {
-    "Art_Style": 117,
-    "Counting": 120,
-    "Forensic_Detection": 132,
-    "Functional_Correspondence": 130,
-    "IQ_Test": 150,
-    "Jigsaw": 150,
-    "Multi-view_Reasoning": 133,
-    "Object_Localization": 122,
-    "Relative_Depth": 124,
-    "Relative_Reflectance": 134,
-    "Semantic_Correspondence": 139,
-    "Spatial_Relation": 143,
-    "Visual_Correspondence": 172,
-    "Visual_Similarity": 135,
-}
+    "Art_Style": 117, "Counting": 120, "Forensic_Detection": 132, "Functional_Correspondence": 130,
+    "IQ_Test": 150, "Jigsaw": 150, "Multi-view_Reasoning": 133, "Object_Localization": 122,
+    "Relative_Depth": 124, "Relative_Reflectance": 134, "Semantic_Correspondence": 139,
+    "Spatial_Relation": 143, "Visual_Correspondence": 172, "Visual_Similarity": 135,
+}  # fmt: skip
 SUBTASKS = tuple(COUNTS)
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 
+# What datasets raises of files that are no data set, or whose dataset_info.json is corrupt.
+_CORRUPT = (OSError, ValueError, AttributeError, LookupError, TypeError, RecursionError)
+
+
 def load(
     benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
 ) -> Mapping[str, DatasetDict]:
@@ -73,16 +77,7 @@ def read(item: Found) -> Dataset:
         data = Dataset.load_from_disk(str(item.home)) if saved else _from_parquet(item)
         _check_files(data, item.home)
         return data
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        DatasetGenerationError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        RecursionError,  # a corrupt dataset_info.json
-    ) as error:
+    except (pa.ArrowException, DatasetGenerationError, *_CORRUPT) as error:
         reason = first_line(error.__cause__ or error)
         raise UsageError(
             f"{item.table.label} in {item.home} does not open ({reason}): download it again"

@@ -122,7 +122,7 @@ class Gate:
             yield
 
 
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, Gate] = WeakKeyDictionary()
+_gates = WeakKeyDictionary[asyncio.AbstractEventLoop, Gate]()
 
 
 def gate() -> Gate:

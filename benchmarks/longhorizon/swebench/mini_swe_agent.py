@@ -94,11 +94,10 @@ def config() -> Mapping[str, Any]:
 @lru_cache(maxsize=1)
 def describe() -> dict[str, str]:
     """Return name and version of the scaffold, and its configuration with its hash."""
-    digest = hashlib.sha256(_config_text().encode()).hexdigest()
     return {
         "scaffold": f"mini-swe-agent {version('mini-swe-agent')}",
         "config": CONFIG,
-        "config_sha256": digest,
+        "config_sha256": hashlib.sha256(_config_text().encode()).hexdigest(),
     }
 
 

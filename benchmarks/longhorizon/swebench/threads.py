@@ -18,9 +18,7 @@ T = TypeVar("T")
 
 CLEANUP_SECONDS = 5.0
 
-_slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-    weakref.WeakKeyDictionary()
-)
+_slots = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]()
 
 
 def slots() -> asyncio.Semaphore:
