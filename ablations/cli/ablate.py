@@ -124,7 +124,12 @@ PANELS = {
 }
 
 
-@click.command(cls=PanelCommand, panels=PANELS)
+@click.command(
+    cls=PanelCommand,
+    panels=PANELS,
+    epilog="Example: harness ablate objective-vs-data --model path/to/base --suite vqa12 "
+    "--pairs pairs.jsonl --rl-data items.jsonl --seeds 3 --plan",
+)
 @click.argument("study_name", metavar="STUDY")
 @_path("--model", metavar="BASE", help="Checkpoint that every arm starts from.")
 @option("--suite", str, "Suite or benchmark id (see 'harness list').")

@@ -52,7 +52,11 @@ class Several(click.Command):
         return super().parse_args(ctx, words)
 
 
-@click.command(cls=Several, spread=("--a", "--b"))
+@click.command(
+    cls=Several,
+    spread=("--a", "--b"),
+    epilog="Example: harness compare --a runs/old-seed-* --b runs/new-seed-*",
+)
 @click.argument("runs", nargs=-1, type=FOLDER, metavar="[RUN...]")
 @option("--a side_a", FOLDER, "Runs of side A, one per seed.", multiple=True, metavar="RUN...")
 @option("--b side_b", FOLDER, "Runs of side B, one per seed.", multiple=True, metavar="RUN...")

@@ -66,7 +66,12 @@ PANELS = {
 }
 
 
-@click.command(cls=PanelCommand, panels=PANELS)
+@click.command(
+    cls=PanelCommand,
+    panels=PANELS,
+    epilog="Example: harness train --arm contextrl --model path/to/ckpt --pairs pairs.jsonl "
+    "--rl-data items.jsonl --dry-run",
+)
 @click.option("--arm", "arms", required=True, multiple=True,
         help="Arm to train; see 'harness list'.  Repeat it with --dry-run to check "
         "several.")  # fmt: skip

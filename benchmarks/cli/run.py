@@ -67,7 +67,11 @@ PANELS = {
 }
 
 
-@click.command(cls=PanelCommand, panels=PANELS)
+@click.command(
+    cls=PanelCommand,
+    panels=PANELS,
+    epilog="Example: harness run --model path/to/ckpt --suite vqa12 --limit 50",
+)
 @option("--model", str, "Checkpoint folder, Hub id, or name served at --endpoint.", required=True)
 @option(
     "--model-name",

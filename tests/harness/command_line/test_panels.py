@@ -22,4 +22,4 @@ def test_every_option_stands_under_one_heading(name: str) -> None:
         *command.panels,
         "Other",
     ]
-    assert shown.rstrip().endswith("Show this message and exit.")
+    assert f"Show this message and exit.\n\n  Example: harness {name}" in shown
