@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import multiprocessing
@@ -554,7 +555,19 @@ def test_repeats_draw_with_their_own_seeds(tmp_path: Path) -> None:
 
 
 def test_requests_overlap_up_to_the_limit(tmp_path: Path) -> None:
-    model = Adder(delay=0.02)
+    class Waiting(Adder):
+        inside = 0  # none is answered before there are eight
+
+        async def chat(self, messages, sampling):  # type: ignore[no-untyped-def]
+            self.inside += 1
+            self.peak = max(self.peak, self.inside)
+            async with asyncio.timeout(60):
+                while self.peak < 8:
+                    await asyncio.sleep(0.001)
+            self.inside -= 1
+            return await super().chat(messages, sampling)
+
+    model = Waiting()
     fill(planned(tmp_path, Sums(id="a"), Sums(id="b"), concurrency=8), model)
     assert model.peak == 8
 
