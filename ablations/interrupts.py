@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 # Seconds within which two signals count as one: a terminal, a launcher and a scheduler each pass
@@ -27,13 +28,13 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+@dataclass
 class _Received:
     """The first signal that came while `listening`, and whether it waits for a whole step."""
 
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self.time = 0.0
-        self.deferred = False
+    number: int | None = None
+    time: float = 0.0
+    deferred: bool = False
 
 
 _received = _Received()

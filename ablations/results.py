@@ -45,10 +45,8 @@ def compare(
 
     Two runs are two fixed checkpoints, compared over items; two sequences of runs are two methods.
     ``margin`` is the equivalence margin in units of the score, ``exclude`` a file of items to leave
-    out (`harness pairs check --tainted`).  The record is what `harness compare --json` prints.
-
-    Raises:
-        UsageError: the runs cannot be compared; says why.
+    out (`harness pairs check --tainted`). The record is what `harness compare --json` prints.
+    Raises `UsageError` if the runs cannot be compared; says why.
     """
     rules = rules_for(margin)
     if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike):
@@ -69,10 +67,8 @@ def compare_models(
 ) -> ModelsComparison:
     """Compare any number of fixed checkpoints with one of them, the first by default.
 
-    ``baseline`` is one of the runs, or its model's name; ``exclude`` as of `compare`.
-
-    Raises:
-        UsageError: the runs cannot be compared, or the baseline is none of them.
+    ``baseline`` is one of the runs, or its model's name; ``exclude`` as of `compare`. Raises
+    `UsageError` if the runs cannot be compared, or the baseline is none of them.
     """
     named = None if baseline is None else os.fspath(baseline)
     return models(list(map(Path, runs)), named, rules_for(margin), _exclusions(exclude))
@@ -81,7 +77,6 @@ def compare_models(
 def analyse(study: str | os.PathLike[str]) -> Report:
     """Return what a study says: the record of its ``analysis.json``, which `harness ablate` writes.
 
-    Raises:
-        UsageError: the folder is not an analysed study, or a file of it is corrupt.
+    Raises `UsageError` if the folder is not an analysed study, or a file of it is corrupt.
     """
     return stored_report(Path(study))

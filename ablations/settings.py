@@ -92,8 +92,7 @@ class Settings:
         None, "Folder that image paths in pairs and RL items are relative to  [default: the file's]"
     )
     selection_rows: SelectionRows = _field(
-        "leave-out",
-        "RL rows that look like selection prompts (several images, answer A or B).",
+        "leave-out", "RL rows that look like selection prompts (several images, answer A or B)."
     )
     pair_template: str | None = _field(
         None, "File that splits selection prompts given as text; see 'harness pairs template'."
@@ -255,10 +254,8 @@ def recipe_path(name: str) -> Path:
 def read_recipe(name: str) -> dict[str, Any]:
     """Return the fields of a YAML file, or of a recipe that ships with the project by its name.
 
-    Paths and code that it names are those beside it, where there are such.
-
-    Raises `UsageError` if there is no such file, it is not a YAML mapping, or it names an unknown
-    field.
+    Paths and code that it names are those beside it, where there are such. Raises `UsageError` if
+    there is no such file, it is not a YAML mapping, or it names an unknown field.
     """
     path = recipe_path(name)
     recipe = read_yaml(path, f"--config {name}")

@@ -10,9 +10,9 @@ from typing import TypeVar
 from benchmarks.micro.data.pairs import is_micro, micro_domains, version
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.pairs.file import content_hash, pair_of, preview_pair
-from benchmarks.pairs.rows import LazyRows, Preview, Row
+from benchmarks.pairs.rows import Preview, Row
 from benchmarks.pairs.selection import AnyPair
-from benchmarks.pairs.tables import REQUIRED, Source, kind_of, open_source
+from benchmarks.pairs.tables import REQUIRED, LazyRows, Source, kind_of, open_source
 from benchmarks.pairs.template import PairTemplate
 from benchmarks.pairs.written import WrittenRows
 from harness.errors import UsageError

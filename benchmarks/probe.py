@@ -23,7 +23,7 @@ from benchmarks.micro.prepare import LABEL
 from benchmarks.options import file, option, positive
 from benchmarks.pair_sources import content_of, open_pairs
 from benchmarks.pairs.file import PairError, check, check_ids, pair_id
-from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.rows import Preview
 from benchmarks.pairs.selection import (
     ASK,
     FIRST,
@@ -36,7 +36,7 @@ from benchmarks.pairs.selection import (
     LetterForms,
     Orders,
 )
-from benchmarks.pairs.tables import kind_of
+from benchmarks.pairs.tables import LazyRows, kind_of
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
 from harness import reasoning

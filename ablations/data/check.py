@@ -12,8 +12,9 @@ from functools import cache
 from typing import Any
 
 from benchmarks.pairs.file import PairError, check, check_ids
-from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.rows import Preview
 from benchmarks.pairs.selection import AnyPair, WrittenPair, other
+from benchmarks.pairs.tables import LazyRows
 from benchmarks.pairs.turns import MARK
 from benchmarks.pairs.written import tied_rows
 from harness.errors import UsageError
@@ -24,9 +25,8 @@ from harness.records import ImagePart, Item, Pair, TextPart
 def survey(pairs: Sequence[AnyPair]) -> dict[str, Any]:
     """Check every pair, decoding its images, and return counts.
 
-    ``tied`` are the ids of written pairs in both orders whose text ties content to a place.
-
-    Raises `UsageError` if a pair is wrong, or two have the same id.
+    ``tied`` are the ids of written pairs in both orders whose text ties content to a place. Raises
+    `UsageError` if a pair is wrong, or two have the same id.
     """
     previews, known = [], 0
     for pair in pairs:
@@ -58,10 +58,7 @@ def written_counts(previews: Sequence[Preview]) -> dict[str, int]:
 
 
 def text_prompts(pairs: Sequence[AnyPair]) -> list[str]:
-    """Return the last turns of written prompts without images.
-
-    Raises `UsageError` if there are none.
-    """
+    """Return the last turns of written prompts without images; `UsageError` if there are none."""
     chosen = [
         pair.messages[-1].render()
         for pair in pairs
@@ -107,16 +104,6 @@ def tied_line(names: Sequence[str]) -> str:
     )
 
 
-def check_any(pair: AnyPair) -> None:
-    """Check that a pair is usable; a written one was checked when it was made.
-
-    Raises:
-        PairError: its two contexts are identical, or its two answers are.
-    """
-    if isinstance(pair, Pair):
-        check(pair)
-
-
 def _preview(pair: AnyPair) -> Preview:
     if isinstance(pair, WrittenPair):
         images = any(_has_image(message.content) for message in pair.messages)
@@ -134,9 +121,8 @@ def _has_image(parts: Iterable[object]) -> bool:
 def check_unrelated_available(previews: Sequence[Preview]) -> None:
     """Check that another pair can replace a context of each pair.
 
-    Raises:
-        UsageError: a pair is the only one of its domain that is a written prompt, or that is not;
-            or it is a written prompt of text, in which it is not known which part is a context.
+    Raises `UsageError` if a pair is the only one of its domain that is a written prompt, or that is
+    not; or it is a written prompt of text, in which it is not known which part is a context.
     """
     for preview in previews:
         if preview.written and not (preview.images and preview.orders == 2):
@@ -199,15 +185,13 @@ def _texts(rows: Sequence[Any], index: int) -> tuple[str, Iterator[str]]:
         texts = (text for name in _TEXTS for text in _strings(row.get(name)))
         return where, (text.replace(MARK, "") if marked else text for text in texts)
     row = rows[index]
-    if isinstance(row, Item):
-        parts = [part for message in row.messages for part in message.content]
-        return f"item {row.id}", (part.text for part in parts if isinstance(part, TextPart))
-    if isinstance(row, WrittenPair):
-        parts = [part for message in row.messages for part in message.content]
-        return f"pair {row.id}", (part.text for part in parts if isinstance(part, TextPart))
-    parts = [*row.context_positive, *row.context_negative, TextPart(row.query)]
-    shown = [part.text for part in parts if isinstance(part, TextPart)]
-    return f"pair {row.id}", iter((*shown, row.answer, row.answer_negative or ""))
+    if isinstance(row, Pair):
+        answers = (TextPart(row.answer), TextPart(row.answer_negative or ""))
+        parts = (*row.context_positive, *row.context_negative, TextPart(row.query), *answers)
+    else:
+        parts = tuple(part for message in row.messages for part in message.content)
+    shown = (part.text for part in parts if isinstance(part, TextPart))
+    return f"{'item' if isinstance(row, Item) else 'pair'} {row.id}", shown
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -7,23 +7,110 @@ agent, so they are exported (`ablations.export.skyrl`) and not trained on here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import orjson
 
+from ablations.settings import SelectionRows
+from benchmarks.micro.data.pairs import is_micro, micro_domains
+from benchmarks.micro.data.pairs import tasks as micro_items
+from benchmarks.pair_sources import NO_COLUMNS, first
 from benchmarks.pairs.file import check_image, decode, parse_context
-from benchmarks.pairs.rows import LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.rows import Preview, Row, is_empty
 from benchmarks.pairs.selection import PLAIN, AnyPair, Asking, Letter
+from benchmarks.pairs.tables import PUBLISHED, LazyRows, Source, open_source
+from benchmarks.pairs.tables import Kind as RowKind
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.records import Item, Message, Pair, TextPart
 
-COLUMNS = ("query", "answer")
+_COLUMNS = ("query", "answer")
 _TASK_COLUMNS = ("instance_id", "problem_statement")
-KINDS = get_args(Kind)
+_KINDS = get_args(Kind)
+MICRO_TASKS = 2048
+"""Default number of RL items of the micro world."""
+
+
+def open_items(
+    source: str,
+    number: int | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
+    *,
+    image_root: Path | None = None,
+    selection_rows: SelectionRows = "leave-out",
+) -> Sequence[Item]:
+    """Return the first ``number`` RL items of ``micro[:DOMAIN]`` or what `open_source` reads.
+
+    Written selection prompts (several images and the answer A or B) would put contrastive data into
+    every arm: they are left out unless they are to be kept as ordinary questions. Raises
+    `UsageError` if there is no such source, it lacks a column, or it holds fewer items.
+    """
+    if is_micro(source):
+        n = MICRO_TASKS if number is None else number
+        return micro_items("rl", n, domains=micro_domains(source))
+    rows = open_source(source, columns, image_root, "RL items")
+    return first(number, "RL items", source, items_of(rows, selection_rows))
+
+
+def items_of(source: Source, selection_rows: SelectionRows = "leave-out") -> Sequence[Item]:
+    """Return the RL rows of a source as items, or as software tasks.
+
+    Raises `UsageError` if there are none, or a column of RL items is missing.
+    """
+    kinds: tuple[RowKind, ...] = ("rl", "selection") if selection_rows == "keep" else ("rl",)
+    counts = source.counts
+    if not sum(counts[kind] for kind in kinds):
+        source.need(_COLUMNS)
+        raise UsageError(
+            f"{source.name} has no RL item: {counted(counts['pairs'], 'row')} with two contexts, "
+            f"{counted(counts['selection'], 'selection prompt')} (several images, answer A or B)"
+        )
+    if source.software:
+        return replace(source, whole=True).chosen(kinds, software_item, preview_software)
+    return source.chosen(kinds, item_of, preview_item)
+
+
+def earlier_selection_rows(source: str, columns: Mapping[str, str]) -> SelectionRows:
+    """Return what versions without the setting did with the selection rows of a source.
+
+    They left out those of the published data sets, and kept all others as ordinary questions.
+    """
+    published = Path(source).name in {Path(name).name for name in PUBLISHED}
+    if published or is_micro(source):
+        return "leave-out"
+    return "keep" if open_source(source, columns).counts["selection"] else "leave-out"
+
+
+def row_counts(rows: Sequence[Any]) -> dict[str, int]:
+    """Return the number of RL rows, selection rows, pairs and others of what rows were taken from.
+
+    ``other_letters`` are rows with several images and a letter after B.  Of the micro world,
+    nothing.
+    """
+    if not isinstance(rows, LazyRows):
+        return {}
+    counts = {str(kind): n for kind, n in rows.source.counts.items()}
+    return counts | {"other_letters": rows.source.other_letters}
+
+
+def count_lines(name: str, counts: Mapping[str, int], selection_rows: str) -> list[str]:
+    """Return the counts of a source's rows for people, and what may be wrong with them."""
+    if not counts:
+        return []
+    kinds = {"pairs": "pairs", "rl": "RL rows", "selection": "selection rows", "others": "others"}
+    there = [f"{counts[kind]} {shown}" for kind, shown in kinds.items() if counts[kind]]
+    lines = [f"{name}: {', '.join(there) or 'no rows'}"]
+    if counts["selection"] and counts["other_letters"] and selection_rows == "leave-out":
+        lines.append(
+            f"  {counted(counts['other_letters'], 'further row')} with several images and a letter "
+            "after B: if all these are ordinary choice questions, give --selection-rows keep"
+        )
+    return lines
 
 
 def item_of(row: Row, folder: Path, where: str) -> Item:
@@ -62,7 +149,7 @@ def _images(row: Row) -> list[Any]:
 
 
 def _target(row: Row, where: str) -> Target:
-    missing = [name for name in COLUMNS if is_empty(row.get(name))]
+    missing = [name for name in _COLUMNS if is_empty(row.get(name))]
     if missing:
         raise UsageError(f"{where}: missing or empty: {', '.join(missing)}")
     if not isinstance(row["query"], str | int | float):
@@ -73,8 +160,8 @@ def _target(row: Row, where: str) -> Target:
     if not isinstance(choices, list):
         raise UsageError(f"{where}: choices must be a list of texts, not {choices!r}")
     kind = row.get("kind") or ("choice" if choices else "text")
-    if kind not in KINDS:
-        raise UsageError(f"{where}: kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    if kind not in _KINDS:
+        raise UsageError(f"{where}: kind must be one of {', '.join(_KINDS)}, not {kind!r}")
     if kind == "choice":
         last = chr(ord("A") + len(choices) - 1) if choices else "Z"
         # As the scorer reads it: no completion could match a letter that it does not read.

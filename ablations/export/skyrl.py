@@ -26,8 +26,8 @@ from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_payload
 from ablations.training.rollouts import AGENT
 from ablations.training.schedule import Slot, arm_view, exposures, item, schedule
-from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.saving import pieces, row_of
+from benchmarks.pairs.tables import LazyRows
 from harness.backends import wire
 from harness.errors import UsageError
 from harness.files import atomic
@@ -114,7 +114,11 @@ class Export:
         from pyarrow import parquet
 
         if self.software:
-            made = [self._agent_row(slot) for slot in slots]
+            # A single turn that is made of a pair has no ``instance``.
+            made = [
+                self._software_row(slot.number) if slot.kind == "task" else self._row(slot)
+                for slot in slots
+            ]
             columns = dict.fromkeys(name for row in made for name in row)
             full = [{name: row.get(name) for name in columns} for row in made]
             parquet.write_table(pyarrow.Table.from_pylist(full), path)
@@ -195,19 +199,19 @@ class Export:
 
     def _row(self, slot: Slot) -> dict[str, Any]:
         task, kind = item(self.plan, slot), slot.kind
+        if self.plan.data.reads_images and not self.software:
+            prompt = wire.openai(task.messages, lists=True)
+        else:
+            prompt = wire.transformers(task.messages, images=False)
         return {
             "data_source": ENVIRONMENT if kind == "task" else f"{ENVIRONMENT}-{kind}",
-            "prompt": self._prompt(task.messages),
+            "prompt": prompt,
             "env_class": ENVIRONMENT,
             "reward_spec": {"method": "rule", "ground_truth": task.target.answer},
             "extra_info": reward_payload(
                 task, kind == "selection", self.plan.settings, self._opening
             ),
         }
-
-    def _agent_row(self, slot: Slot) -> dict[str, Any]:
-        """Return a software task, or a single turn made of a pair, which has no ``instance``."""
-        return self._software_row(slot.number) if slot.kind == "task" else self._row(slot)
 
     def _software_row(self, index: int) -> dict[str, Any]:
         """Return a software task as SkyRL's mini-swe-agent example reads it."""
@@ -231,11 +235,6 @@ class Export:
             "env_class": "null",
             "instance": task,
         }
-
-    def _prompt(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        if self.plan.data.reads_images and not self.software:
-            return wire.openai(messages, lists=True)
-        return wire.transformers(messages, images=False)
 
     def _held_out(self) -> list[Slot]:
         """Return items that no arm of this matching trains on."""
@@ -348,17 +347,12 @@ def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:
     return written
 
 
-def _hydra(value: Any) -> str:
-    """Return a value as Hydra's command line reads it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(map(repr, value))}]"
-    return str(value)
-
-
 def _quoted(name: str, value: Any) -> str:
-    """Return an option as a word of a shell script."""
-    argument = f"{name}={_hydra(value)}"
+    """Return an option as a word of a shell script, its value as Hydra reads it."""
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, list):
+        value = f"[{','.join(map(repr, value))}]"
+    argument = f"{name}={value}"
     # The shell expands the folder, and nothing else.
     return '"$HERE"'.join(part and shlex.quote(part) for part in argument.split("$HERE"))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pairs.folders import MANIFEST, PAIRS
+from benchmarks.pairs.folders import MANIFEST, PAIRS, is_manifest
 from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.hashing import file_hash, json_hash, source_hash
@@ -30,32 +30,17 @@ SCHEMA = 1
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a funnel: ``count`` of ``unit`` remain; ``dropped`` counts the rest by reason."""
-
-    name: str
-    unit: str
-    count: int
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-
 class Funnel:
     """What each step of a build keeps, in order, and notes for the reader."""
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[dict[str, Any]] = []
         self.notes: list[str] = []
 
     def step(self, name: str, unit: str, count: int, dropped: Mapping[str, int] = {}) -> None:
-        """Add a step; reasons that dropped nothing are left out."""
+        """Add a step: ``count`` of ``unit`` remain; ``dropped`` counts the rest by reason."""
         counted = {reason: number for reason, number in dropped.items() if number}
-        self.steps.append(Step(name, unit, count, counted))
-
-
-def builders() -> str:
-    """Return the version of the builders' source."""
-    return source_hash(Path(__file__).parent)
+        self.steps.append({"name": name, "unit": unit, "count": count, "dropped": counted})
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class BuildPlan:
     @cached_property
     def record(self) -> dict[str, Any]:
         """The plan as JSON, with the version of the builders' source, which decides nothing."""
-        plan = {**dataclasses.asdict(self), "version": builders()}
+        plan = {**dataclasses.asdict(self), "version": source_hash(Path(__file__).parent)}
         return json.loads(json.dumps(plan))  # type: ignore[no-any-return]
 
 
@@ -116,8 +101,7 @@ class Build:
     @property
     def finished(self) -> dict[str, Any] | None:
         """The manifest of this build if it is finished and its pairs are unchanged."""
-        manifest = _manifest(self.path)
-        pairs = self.path / PAIRS
+        manifest, pairs = _manifest(self.path), self.path / PAIRS
         if not manifest or manifest["state"] != "finished" or not pairs.is_file():
             return None
         return manifest if manifest["pairs_hash"] == file_hash(pairs) else None
@@ -155,7 +139,7 @@ class Build:
             "key": json_hash(self.plan.record),
             "counts": dict(counts),
             "missed": missed,
-            "funnel": [dataclasses.asdict(step) for step in self.funnel.steps],
+            "funnel": self.funnel.steps,
             "notes": self.funnel.notes,
             "pairs_hash": file_hash(pairs) if counts else None,
         }
@@ -173,16 +157,14 @@ def _write_rows(folder: Path, files: Mapping[str, Sequence[Row]]) -> dict[str, i
 def is_build(path: Path) -> bool:
     """Whether a folder holds a build of pairs."""
     try:
-        manifest = parse(read_given(path / MANIFEST))
+        return is_manifest(parse(read_given(path / MANIFEST)))
     except (OSError, ValueError):
         return False
-    return isinstance(manifest, dict) and "funnel" in manifest
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a build; UsageError if there is none."""
-    manifest = _manifest(path)
-    if manifest is None:
+    if (manifest := _manifest(path)) is None:
         raise UsageError(f"{path} is not a build of pairs: it has no {MANIFEST}")
     return manifest
 
@@ -191,10 +173,10 @@ def revise(
     path: Path, files: Mapping[str, Sequence[Row]], step: str, dropped: Mapping[str, int]
 ) -> dict[str, Any]:
     """Write rows decided on later, and add a step to the funnel; return the manifest."""
-    manifest = read_manifest(path)
+    manifest, funnel = read_manifest(path), Funnel()
     counts = _write_rows(path, files)
-    added = Step(step, "pairs", counts["pairs"], {k: n for k, n in dropped.items() if n})
-    manifest["funnel"].append(dataclasses.asdict(added))
+    funnel.step(step, "pairs", counts["pairs"], dropped)
+    manifest["funnel"] += funnel.steps
     manifest |= {"counts": counts, "pairs_hash": file_hash(path / PAIRS)}
     write_json(path / MANIFEST, manifest)
     return manifest
@@ -204,11 +186,11 @@ def revise(
 def open_build(path: Path, plan: BuildPlan) -> Iterator[Build]:
     """Open a folder for a build, creating it if needed; locked until the block ends.
 
-    Raises:
-        UsageError: another process writes there, or the folder holds another build or anything
-            else.
+    Raises `UsageError` if another process writes there, or the folder holds another build or
+    anything else.
     """
-    if path.is_dir() and not (path / MANIFEST).exists() and any(_visible(path)):
+    unknown = path.is_dir() and not (path / MANIFEST).exists()
+    if unknown and any(not file.name.startswith(".") for file in path.iterdir()):
         raise UsageError(f"{path} is not empty and holds no {MANIFEST}: give another --out folder")
     with alone(path):
         manifest = _manifest(path)
@@ -229,11 +211,7 @@ def _version(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def made_by_other_code(manifest: Mapping[str, Any]) -> bool:
     """Whether another version of the builders wrote a build's pairs."""
-    return bool(_version(manifest)["version"] != builders())
-
-
-def _visible(path: Path) -> Iterable[Path]:
-    return (file for file in path.iterdir() if not file.name.startswith("."))
+    return bool(_version(manifest)["version"] != source_hash(Path(__file__).parent))
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
@@ -244,9 +222,9 @@ def _manifest(path: Path) -> dict[str, Any] | None:
         manifest = parse(read_given(file))
     except ValueError as error:
         raise UsageError(f"{file} is corrupt ({error}): give another --out folder") from error
-    if not isinstance(manifest, dict) or "funnel" not in manifest:
+    if not is_manifest(manifest):
         raise UsageError(f"{file} is not the manifest of a build of pairs")
-    return manifest
+    return manifest  # type: ignore[no-any-return]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

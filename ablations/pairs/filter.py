@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ablations.pairs.build import Build, BuildPlan, Memo
-from ablations.pairs.progress import Note, Progress, silent
+from ablations.pairs.progress import Note, Progress
 from benchmarks.pairs import selection
 from benchmarks.pairs.saving import row_of
 from benchmarks.pairs.selection import LETTERS, AnyPair, SelectionPrompt, both_orders
@@ -62,8 +62,8 @@ class Asking:
     """The model, the number of concurrent requests, and the progress callback."""
 
     open_model: Callable[[], AbstractAsyncContextManager[Model]]
-    concurrency: int = 64
-    note: Note = silent
+    concurrency: int
+    note: Note
 
 
 def filter_pairs(
@@ -72,13 +72,9 @@ def filter_pairs(
     """Ask the model about every pair, keep those of the right difficulty, return the manifest.
 
     Answers are stored as they arrive; a rerun asks only what is missing, or what a version with
-    other selection prompts asked.
-
-    Raises:
-        UsageError: the model cannot be used, or gives no log-probabilities when needed.
+    other selection prompts asked. Raises `UsageError` if the model cannot be used, or gives no
+    log-probabilities when needed.
     """
-    if build.finished:
-        return build.finished
     memo = build.memo("selections")
     with one_failure():
         missed = asyncio.run(_ask_all(build, pairs, settings, asking, memo))
@@ -135,11 +131,7 @@ def _prompts() -> str:
 
 
 async def _ask_all(
-    build: Build,
-    pairs: Sequence[AnyPair],
-    settings: Settings,
-    asking: Asking,
-    memo: Memo,
+    build: Build, pairs: Sequence[AnyPair], settings: Settings, asking: Asking, memo: Memo
 ) -> list[str]:
     """Store the model's reply to each open request; return the failures."""
     questions = [
@@ -149,11 +141,12 @@ async def _ask_all(
         if key not in memo
     ]
     missed: list[str] = []
-    waiting = iter(questions)
-    progress = Progress("the model", len(questions), asking.note)
+    if not questions:
+        return missed
+    async with asking.open_model() as model:
 
-    async def work(model: Model) -> None:
-        for index, key in waiting:
+        async def ask(question: tuple[int, str]) -> None:
+            index, key = question
             attempt = int(key.rpartition("/")[2])
             seed = build.plan.seed * 1_000_003 + index * settings.tries + attempt
             orders = both_orders(pairs[index])  # one for a written pair with unknown contexts
@@ -162,12 +155,9 @@ async def _ask_all(
                 memo[key] = await _asked(model, prompt, settings, seed)
             except ItemError as error:
                 missed.append(f"pair {pairs[index].id}: {error}")
-            progress.advance()
 
-    if questions:
-        async with asking.open_model() as model, asyncio.TaskGroup() as group:
-            for _ in range(asking.concurrency):
-                group.create_task(work(model))
+        progress = Progress("the model", len(questions), asking.note)
+        await progress.over(questions, ask, asking.concurrency)
     return missed
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
@@ -106,16 +106,22 @@ def _stated(reply: str, begin: int, end: int) -> bool:
     return before is not None and _AFTER.match(reply, end) is not None
 
 
-def _from_json(reply: str) -> Judgement | None:
+def json_object(reply: str) -> dict[str, Any]:
+    """Return the JSON object in a reply; empty without one."""
     begin, end = reply.find("{"), reply.rfind("}")
-    if reply.count('"verdict"', begin, end) > 1:  # with a repeated key the last would count
-        return None
     try:
         value = parse(reply[begin : end + 1].encode()) if 0 <= begin < end else None
     except ValueError:
-        return None
-    opinion = str(value.get("verdict", "")).strip().upper() if isinstance(value, dict) else ""
-    if not isinstance(value, dict) or opinion not in get_args(Opinion):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _from_json(reply: str) -> Judgement | None:
+    if reply.count('"verdict"', reply.find("{"), reply.rfind("}")) > 1:
+        return None  # with a repeated key the last would count
+    value = json_object(reply)
+    opinion = str(value.get("verdict", "")).strip().upper()
+    if opinion not in get_args(Opinion):
         return None
     reasons: Any = value.get("reasons") or []
     reasons = reasons if isinstance(reasons, list) else [reasons]
@@ -125,39 +131,25 @@ def _from_json(reply: str) -> Judgement | None:
 
 
 @dataclass(frozen=True)
-class Judgements:
-    """Judgements by the candidates' ids; ``missed`` says why the others have none."""
+class Asked(Generic[T]):
+    """Parsed replies by id; why others could not be parsed (``unread``) or requested."""
 
-    by_id: Mapping[str, Judgement]
-    missed: Mapping[str, str]
+    by_id: dict[str, T] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    missed: dict[str, str] = field(default_factory=dict)
 
 
 def judge_all(
-    build: Build,
-    judge: Judge,
-    questions: Mapping[str, Question],
-    *,
-    note: Note = silent,
-) -> Judgements:
+    build: Build, judge: Judge, questions: Mapping[str, Question], *, note: Note = silent
+) -> Asked[Judgement]:
     """Ask the judge about every candidate; see `ask_all`.
 
     A reply without a verdict is requested again, and finally counts as UNCERTAIN.
     """
     asked = ask_all(build, judge, questions, read_judgement, note=note)
-    unread = {
-        name: Judgement("UNCERTAIN", ("no readable verdict",), why)
-        for name, why in asked.unread.items()
-    }
-    return Judgements({**asked.by_id, **unread}, asked.missed)
-
-
-@dataclass(frozen=True)
-class Asked(Generic[T]):
-    """Parsed replies by id; why others could not be parsed or requested."""
-
-    by_id: Mapping[str, T]
-    unread: Mapping[str, str]
-    missed: Mapping[str, str]
+    for name, why in asked.unread.items():
+        asked.by_id[name] = Judgement("UNCERTAIN", ("no readable verdict",), why)
+    return asked
 
 
 def ask_all(
@@ -171,12 +163,11 @@ def ask_all(
     """Send many requests to a model concurrently, storing its replies in the build.
 
     ``questions`` are made when they are sent, so that images open late. A reply that ``read``
-    cannot parse is requested again.
-
-    Raises:
-        UsageError: the server is gone or does not serve the model.
+    cannot parse is requested again. Raises `UsageError` if the server is gone or does not serve the
+    model.
     """
-    return asyncio.run(_ask_all(build, judge, questions, read, note))
+    with one_failure():
+        return asyncio.run(_ask_all(build, judge, questions, read, note))
 
 
 async def _ask_all(
@@ -189,27 +180,20 @@ async def _ask_all(
     from harness.backends.http.endpoint import EndpointModel
     from harness.runs.judge import NoVerdictError, Replies
 
-    asked: Asked[T] = Asked(known := {}, unread := {}, missed := {})
-    waiting = iter(list(questions.items()))
-    progress = Progress(judge.model, len(questions), note)
+    asked: Asked[T] = Asked()
+    async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
+        model.on_status = lambda text: note(f"{judge.model}: {text}")
+        replies = Replies(build, model)
 
-    async def work(replies: Replies) -> None:
-        for name, question in waiting:
+        async def ask(name: str) -> None:
             try:
-                known[name] = await replies.ask(question(), read)
+                asked.by_id[name] = await replies.ask(questions[name](), read)
             except NoVerdictError as error:
-                unread[name] = str(error)
+                asked.unread[name] = str(error)
             except ItemError as error:
-                missed[name] = str(error)
-            progress.advance()
+                asked.missed[name] = str(error)
 
-    with one_failure():
-        async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
-            model.on_status = lambda text: note(f"{judge.model}: {text}")
-            replies = Replies(build, model)
-            async with asyncio.TaskGroup() as group:
-                for _ in range(CONCURRENCY):
-                    group.create_task(work(replies))
+        await Progress(judge.model, len(questions), note).over(questions, ask, CONCURRENCY)
     return asked
 
 
@@ -229,13 +213,10 @@ def finish_judged(
         return build.finish(rows)
     by_id = {row["id"]: row for row in rows}
     asked = {name: partial(question, row) for name, row in by_id.items()}
-    return _finish(build, by_id, judge_all(build, judge, asked, note=note))
-
-
-def _finish(build: Build, rows: Mapping[str, Row], judged: Judgements) -> dict[str, Any]:
+    judged = judge_all(build, judge, asked, note=note)
     by_opinion: dict[str, list[dict[str, Any]]] = defaultdict(list)
     reasons: Counter[str] = Counter()
-    for name, row in rows.items():
+    for name, row in by_id.items():
         if name in judged.by_id:
             judgement = judged.by_id[name]
             by_opinion[judgement.opinion].append({**row, "judge": asdict(judgement)})

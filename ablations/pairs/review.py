@@ -6,14 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablations.pairs.build import (
-    REJECTED,
-    UNCERTAIN,
-    Row,
-    is_build,
-    read_manifest,
-    revise,
-)
+from ablations.pairs.build import REJECTED, UNCERTAIN, Row, is_build, read_manifest, revise
 from benchmarks.data.local.json_rows import JsonLines, document
 from benchmarks.pairs.folders import MANIFEST, PAIRS
 from harness.errors import UsageError, nearest
@@ -25,8 +18,7 @@ ACCEPT, REJECT = "accept", "reject"
 def uncertain(folder: Path) -> list[Row]:
     """Return the pairs of a build awaiting a person's decision.
 
-    Raises:
-        UsageError: the folder is not a build of pairs.
+    Raises `UsageError` if the folder is not a build of pairs.
     """
     if not is_build(folder):
         raise UsageError(
@@ -44,10 +36,8 @@ def decide(folder: Path, decisions: Path) -> dict[str, Any]:
     """Move the pairs that a person accepted or rejected, and return the new manifest.
 
     ``decisions`` is the file saved by the page: ``{"decisions": {"ID": "accept" or "reject"}}``.
-    Pairs without a decision stay uncertain. Repeated decisions change nothing.
-
-    Raises:
-        UsageError: the folder is not a build, or the file names an unknown pair or decision.
+    Pairs without a decision stay uncertain. Repeated decisions change nothing. Raises `UsageError`
+    if the folder is not a build, or the file names an unknown pair or decision.
     """
     with alone(folder):
         waiting = {str(row["id"]): row for row in uncertain(folder)}

@@ -18,14 +18,9 @@ from harness.files.text import counted
 
 
 def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
-    """Check that everything needed exists and fits, before anything is trained.
+    """Raise `UsageError` for the first thing of a plan that is missing or does not fit.
 
-    Args:
-        plan: what is to be trained.
-        elsewhere: training happens on other machines, so this one need not be able to.
-
-    Raises:
-        UsageError: names the first thing that does not fit.
+    ``elsewhere``: training happens on other machines, so this one need not be able to.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
     if s.model:  # a missing model is reported first
@@ -82,6 +77,7 @@ def _check_data(plan: TrainingPlan) -> bool:
 
 
 def _check_own(plan: TrainingPlan, tokens: Collection[str]) -> bool:
+    """Check the items that the arm's own code makes of pairs; return whether any has an image."""
     images = False
     for slot in schedule(plan) if plan.arm.extra == "own" else ():
         if slot.kind == "own":

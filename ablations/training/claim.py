@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
 from ablations.arms import ARMS, Arm
-from ablations.data.sources import earlier_selection_rows
+from ablations.data.items import earlier_selection_rows
 from ablations.settings import CODE, LATER, SelectionRows
 from ablations.training.plan import TrainingPlan
 from harness.errors import UsageError
@@ -91,8 +91,7 @@ def claim(plan: TrainingPlan) -> None:
         raise UsageError(f"--out {plan.out} cannot be created: {error.strerror}") from error
     record = {"key": plan.key, "arm": plan.arm.name, "settings": plan.settings.decisive()}
     write_json(
-        plan.out / "plan.json",
-        {**record, "content": plan.content, "amounts": asdict(plan.amounts)},
+        plan.out / "plan.json", {**record, "content": plan.content, "amounts": asdict(plan.amounts)}
     )
 
 
@@ -120,16 +119,10 @@ def _rows_of(record: _Claim, rl_data: str) -> SelectionRows:
 
 
 def begun_with_rows(trainings: Mapping[Path, Arm], rl_data: str) -> tuple[str, ...]:
-    """Return the options that make new arms train on the same rows as those already started.
+    """Return the options that make new arms train on the same rows of ``rl_data`` as older ones.
 
-    Empty unless an earlier version has started some.
-
-    Args:
-        trainings: the folders of a study's trainings.
-        rl_data: their RL items.
-
-    Raises:
-        UsageError: some were trained on the selection rows, and others without.
+    None unless an earlier version has started some of a study's trainings. Raises `UsageError` if
+    some were trained on the selection rows, and others without.
     """
     records = {out: _record(out) for out, arm in trainings.items() if arm.grpo}
     begun = {out: record for out, record in records.items() if record is not None}

@@ -71,11 +71,8 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     steps on the same ``prompts`` items, and the pairs come on top: as additional RL items they make
     every step larger by the same number. ``tokens``: every arm is planned to train on as many
     tokens as `contextrl`; ordinary items make up the rest. An incomplete last batch of rollouts is
-    dropped.
-
-    Raises:
-        UsageError: there is too little for one step, no token left for ordinary items, or, by
-            ``steps``, the contrastive items do not divide evenly over the steps.
+    dropped. Raises `UsageError` if there is too little for one step, no token left for ordinary
+    items, or, by ``steps``, the contrastive items do not divide evenly over the steps.
     """
     if not arm.trains:
         return Amounts()
@@ -111,8 +108,7 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
 def _items_per_step(arm: Arm, steps: int, on_top: int, sizes: Sizes) -> int:
     """Return the RL items per step, which TRL needs to be constant.
 
-    Raises:
-        UsageError: it is not; says which numbers of pairs or prompts fit.
+    Raises `UsageError` if it is not; says which numbers of pairs or prompts fit.
     """
     each, left = divmod(on_top, steps)
     if left:

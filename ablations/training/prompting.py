@@ -191,18 +191,12 @@ class Prompter:
     def _length(self, text: str, messages: Sequence[Message]) -> int:
         return int(self._tensors([text], [_images(messages)])["input_ids"].shape[1])
 
-    def selection(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
-        """Return the orders of each pair, in sequence."""
-        return self._batch(pairs, answered=False)
+    def selection(self, pairs: Sequence[AnyPair], *, answered: bool = False) -> SelectionBatch:
+        """Return the orders of each pair, in sequence.
 
-    def answered(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
-        """Return the orders of each pair, followed by the right letter and the end of the turn.
-
-        The last two positions hold the letter and the end: the targets of supervised training.
+        ``answered``: followed by the right letter and the end of the turn, in the last two
+        positions: the targets of supervised training.
         """
-        return self._batch(pairs, answered=True)
-
-    def _batch(self, pairs: Sequence[AnyPair], *, answered: bool) -> SelectionBatch:
         asked = [self.asking.prompts(pair) for pair in pairs]
         prompts = [prompt for orders in asked for prompt in orders]
         texts = [self.choice(prompt.messages) for prompt in prompts]
@@ -222,15 +216,12 @@ class Prompter:
         shown = [self.asking.sized(messages) for messages, _ in pieces]
         begun = [self._unthinking(messages) for messages in shown]
         texts = [text + answer for text, (_, answer) in zip(begun, pieces, strict=True)]
-        lengths = tuple(map(self._added, begun, texts))
+        lengths = tuple(
+            len(after) - _shared(before, after)
+            for before, after in zip(map(self.ids, begun), map(self.ids, texts), strict=True)
+        )
         tensors = self._tensors(texts, list(map(_images, shown)))
         return SelectionBatch(tensors, (), tuple(map(len, asked)), max(lengths) + 1, lengths)
-
-    def _added(self, text: str, longer: str) -> int:
-        """Return the number of tokens a longer text adds to its beginning."""
-        before, after = self.ids(text), self.ids(longer)
-        alike = takewhile(lambda both: both[0] == both[1], zip(before, after, strict=False))
-        return len(after) - sum(1 for _ in alike)
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:
         return dict(
@@ -243,6 +234,12 @@ class Prompter:
                 add_special_tokens=False,
             )
         )
+
+
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return at how many positions from the first on two lists are the same."""
+    alike = takewhile(lambda both: both[0] == both[1], zip(first, second, strict=False))
+    return sum(1 for _ in alike)
 
 
 def _images(messages: Sequence[Message]) -> list[Any]:

@@ -169,7 +169,8 @@ class CustomReward:
             values = self._function(**{name: columns[name] for name in taken})
             if inspect.isawaitable(values):
                 values = asyncio.run(_awaited(values))
-            values = _listed(values)
+            ordered = isinstance(values, Iterable) and not isinstance(values, _UNORDERED)
+            values = list(values) if ordered else None
         except (Exception, SystemExit) as error:  # user code may raise anything
             raise UsageError(f"--reward {self._name} failed: {raised(error)}") from error
         if values is None or len(values) != len(completions):
@@ -196,6 +197,7 @@ class CustomReward:
         return number if abs(number) <= _LARGEST else None  # also rejects nan
 
 
+_UNORDERED = (str, bytes, Mapping, Set)  # no list of rewards
 _LARGEST = 3.4e38  # float32's maximum, as TRL keeps rewards in float32
 # The arguments TRL calls a reward with; `episode_score` if an agent plays.
 _COLUMNS = (
@@ -223,13 +225,6 @@ def _arguments(name: str, function: Callable[..., Any]) -> set[str] | None:
 
 async def _awaited(value: Awaitable[Any]) -> Any:
     return await value
-
-
-def _listed(values: Any) -> list[Any] | None:
-    """Return an ordered iterable as a list, None for anything else."""
-    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
-        return None
-    return list(values)
 
 
 def load_reward(name: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from ablations.training.prompting import Prompter
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.files.text import counted
-from harness.protocols import Benchmark, Tokenizer, Tools, build_items
+from harness.protocols import Benchmark, Tokenizer, Tools
 from harness.records import Item, Message, Response, Sampling
 
 AGENT = "agent:"
@@ -40,11 +40,6 @@ def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
     benchmark = suites.benchmark(name, data_root, options={"step_limit": str(steps)})
     benchmark.fingerprint()  # raises if data is missing
     return benchmark
-
-
-def items_of(benchmark: Benchmark) -> list[Item]:
-    """Return a benchmark's tasks, except those that cannot be built."""
-    return [item for item in build_items(benchmark) if isinstance(item, Item)]
 
 
 @dataclass
@@ -136,7 +131,11 @@ class Rollouts:
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         """Return prompt and completion tokens, the mask of generated ones, and scores."""
         generate = self.generate or _sampler(trainer, self.prompter, self.sampling)
-        played = asyncio.run(self._play_all(trainer.row_items, generate))
+
+        async def play_all() -> list[tuple[Policy, float | None]]:
+            return [await self._play(item, generate) for item in trainer.row_items]
+
+        played = asyncio.run(play_all())
         return {
             "prompt_ids": [policy.prompt for policy, _ in played],
             "completion_ids": [policy.completion for policy, _ in played],
@@ -144,11 +143,6 @@ class Rollouts:
             "logprobs": None,
             "episode_score": [value for _, value in played],
         }
-
-    async def _play_all(
-        self, items: Sequence[Item], generate: Generate
-    ) -> list[tuple[Policy, float | None]]:
-        return [await self._play(item, generate) for item in items]
 
     async def _play(self, item: Item, generate: Generate) -> tuple[Policy, float | None]:
         """Play and score; an infrastructure failure has no score, so no gradient."""

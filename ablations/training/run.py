@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ablations.training.check import check, check_launcher, first_process
@@ -65,7 +64,10 @@ def _train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
 
         ledger["changed_weights"] = changed_share(plan.data.folder, plan.checkpoint)
         write_json(plan.out / "ledger.json", ledger)
-        _remove_spent(plan.out)
+        # What only a resumed run needs, and checkpoints that a kill left incomplete.
+        for pattern in ("sft", "stages/*/checkpoint-*", ".sft.*", ".checkpoint.*"):
+            for spent in plan.out.glob(pattern):
+                shutil.rmtree(spent, ignore_errors=True)
     return ledger
 
 
@@ -77,10 +79,3 @@ def finished(plan: TrainingPlan) -> dict[str, Any] | None:
     check_claim(plan)
     path = plan.out / "ledger.json"
     return read_json(path) if path.exists() and not is_torn(path) else None
-
-
-def _remove_spent(out: Path) -> None:
-    """Remove what only a resumed run needs, and checkpoints that a kill left incomplete."""
-    for pattern in ("sft", "stages/*/checkpoint-*", ".sft.*", ".checkpoint.*"):
-        for spent in out.glob(pattern):
-            shutil.rmtree(spent, ignore_errors=True)

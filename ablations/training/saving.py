@@ -86,15 +86,12 @@ def changed_share(start: Path, checkpoint: Path) -> float:
             new = file.get_tensor(name)
             old = before[name].get_tensor(name) if name in before else new.new_empty(0)
             total += new.numel()
-            changed += _differing(old.to(new.dtype), new)
+            if old.shape != new.shape:
+                changed += new.numel()
+            else:
+                bits = _BITS[new.element_size()]
+                changed += int((old.to(new.dtype).view(bits) != new.view(bits)).sum())
     return changed / total if total else 0.0
-
-
-def _differing(old: torch.Tensor, new: torch.Tensor) -> int:
-    if old.shape != new.shape:
-        return int(new.numel())
-    bits = _BITS[new.element_size()]
-    return int((old.view(bits) != new.view(bits)).sum())
 
 
 @contextmanager

@@ -15,13 +15,7 @@ from typing import Literal, NamedTuple
 from ablations.arms import Arm
 from ablations.data.items import qa_item, selection_item
 from ablations.training.plan import TrainingPlan
-from benchmarks.pairs.selection import (
-    AnyPair,
-    Letter,
-    relabelled,
-    sides,
-    with_other_context,
-)
+from benchmarks.pairs.selection import AnyPair, Letter, relabelled, sides, with_other_context
 from harness.errors import UsageError
 from harness.own_code import raised
 from harness.records import Item, Pair
@@ -41,17 +35,13 @@ class Exposures:
 
     def at(self, step: int) -> tuple[int, ...]:
         """Return the pairs that a step shows; steps count from 0."""
-        first = step * self.total // self.steps
-        last = (step + 1) * self.total // self.steps
-        return tuple(self._pair(number) for number in range(first, last))
+        numbers = range(step * self.total // self.steps, (step + 1) * self.total // self.steps)
+        shown = (divmod(number, self.pairs) for number in numbers)
+        return tuple(_order(self.pairs, self.seed, epoch)[index] for epoch, index in shown)
 
     def share(self, step: int, part: int, parts: int) -> tuple[int, ...]:
         """Return the pairs shown by one of a step's ``parts`` micro-steps over all processes."""
         return self.at(step)[part::parts]
-
-    def _pair(self, number: int) -> int:
-        epoch, index = divmod(number, self.pairs)
-        return _order(self.pairs, self.seed, epoch)[index]
 
 
 @lru_cache(maxsize=4)
@@ -173,15 +163,12 @@ def item(plan: TrainingPlan, slot: Slot) -> Item:
         pair = plan.data.pairs[slot.number % len(plan.data.pairs)]
         if slot.kind == "selection":
             return selection_item(pair, slot.letter, asking)
-        made = _made(plan.arm, pair, slot)
+        if slot.kind == "own":
+            made = _own_item(plan.arm, pair, slot.letter)
+        else:
+            assert isinstance(pair, Pair)  # `check` rejects questions about written pairs
+            made = qa_item(pair, slot.letter)
     return replace(made, messages=asking.sized(made.messages))
-
-
-def _made(arm: Arm, pair: AnyPair, slot: Slot) -> Item:
-    if slot.kind == "own":
-        return _own_item(arm, pair, slot.letter)
-    assert isinstance(pair, Pair)  # `check` rejects questions about written pairs
-    return qa_item(pair, slot.letter)
 
 
 def _own_item(arm: Arm, pair: AnyPair, letter: Letter) -> Item:

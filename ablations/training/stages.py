@@ -37,7 +37,7 @@ from ablations.training.saving import cast, write_checkpoint
 from ablations.training.schedule import arm_view, exposures, item, schedule
 from ablations.training.steps.callbacks import StepLog, StopBetweenSteps
 from ablations.training.steps.own_loss import OwnObjective, load_loss
-from ablations.training.steps.term import LossKind, Objective, SelectionTerm
+from ablations.training.steps.term import Objective, SelectionTerm
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
 from harness.files.jsonl import rewrite
@@ -54,7 +54,10 @@ def run_stages(plan: TrainingPlan, say: Say) -> None:
     start = plan.data.folder
     if {"all", "wandb"} & {*plan.settings.report_to.split(",")}:
         refuse_foreign()
-    _group_trackers(plan.out)
+    # In wandb a study's trainings (STUDY/arms/ARM/seed-N) are a group.
+    os.environ.setdefault("WANDB_PROJECT", "contextrl")
+    if len(plan.out.parents) > 2 and plan.out.parents[1].name == "arms":
+        os.environ.setdefault("WANDB_RUN_GROUP", plan.out.parents[2].name)
     if plan.arm.sft:
         taught = plan.out / "sft"
         if not taught.exists():
@@ -63,13 +66,6 @@ def run_stages(plan: TrainingPlan, say: Say) -> None:
     if not plan.checkpoint.exists():
         name = "rl" if plan.arm.grpo else "selection"
         Stage(plan, name, start, say).run(plan.checkpoint)
-
-
-def _group_trackers(out: Path) -> None:
-    """Group a study's trainings (STUDY/arms/ARM/seed-N) in wandb."""
-    os.environ.setdefault("WANDB_PROJECT", "contextrl")
-    if len(out.parents) > 2 and out.parents[1].name == "arms":
-        os.environ.setdefault("WANDB_RUN_GROUP", out.parents[2].name)
 
 
 @dataclass(frozen=True)
@@ -85,11 +81,6 @@ class Stage:
     def folder(self) -> Path:
         """The folder of the checkpoints to resume from."""
         return self.plan.out / "stages" / self.name
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the stage writes the arm's checkpoint."""
-        return self.name != "sft"
 
     @property
     def steps(self) -> int:
@@ -254,19 +245,14 @@ class Stage:
         if s.pair_loss and joint == "selection":
             own = OwnObjective(s.coefficient, s.pair_loss, load_loss(s.pair_loss))
             return SelectionTerm(view, shown, render, own)
-        kind: LossKind = joint if joint and not sft else "answer"
-        return SelectionTerm(
-            view=view,
-            exposures=shown,
-            prompter=render,
-            objective=Objective(
-                kind,
-                coefficient=1.0 if sft else s.coefficient,
-                clip=None if s.clip_form == "none" else s.clip,
-                form=s.clip_form,
-            ),
-            letters=render.letters(s.asking.prompts(view.pair(0))[0].messages),
+        objective = Objective(
+            render.letters(s.asking.prompts(view.pair(0))[0].messages),
+            kind=joint if joint and not sft else "answer",
+            coefficient=1.0 if sft else s.coefficient,
+            clip=None if s.clip_form == "none" else s.clip,
+            form=s.clip_form,
         )
+        return SelectionTerm(view, shown, render, objective)
 
 
 def _rows(plan: TrainingPlan, render: Prompter) -> Any:
@@ -326,9 +312,8 @@ def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
     """
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
-    dtype = model.dtype
-    if stage.is_last:
-        dtype = getattr(torch, stage.plan.settings.save_dtype)
+    saved = stage.plan.settings.save_dtype
+    dtype = model.dtype if stage.name == "sft" else getattr(torch, saved)
     if hasattr(model, "merge_and_unload"):
         # In 16-bit weights, the adapters' contribution would be rounded away.
         model = model.float().merge_and_unload()

@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from ablations.data.check import check_any, preview_pairs, tied, tied_line, written_counts
-from ablations.data.items import qa_item
-from ablations.data.sources import MICRO_TASKS, count_lines, open_items, row_counts
+from ablations.data.check import preview_pairs, tied, tied_line, written_counts
+from ablations.data.items import MICRO_TASKS, count_lines, open_items, qa_item, row_counts
 from ablations.settings import Settings
 from ablations.training.matching import Sizes
 from ablations.training.prompting import Prompter
-from ablations.training.rollouts import AGENT, items_of, open_agent
+from ablations.training.rollouts import AGENT, open_agent
 from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pair_sources import first, open_pairs
-from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.file import check
+from benchmarks.pairs.rows import Preview
 from benchmarks.pairs.selection import AnyPair
+from benchmarks.pairs.tables import LazyRows
 from harness.backends.checkpoint import reads_images
 from harness.errors import UsageError
 from harness.files.text import counted
-from harness.protocols import Benchmark
+from harness.protocols import Benchmark, build_items
 from harness.records import Item, Message, Pair
 from harness.runs.identity import identify
 
@@ -75,11 +76,14 @@ class TrainingData:
         if limit is None:
             return pairs, 0
         render = Prompter.load(self.folder, s)
-        fits = [render.longest_selection(pair) <= limit for pair in pairs]
-        kept = _only(pairs, fits)
-        return first(s.pair_count, f"pairs of up to {counted(limit, 'token')}", s.pairs, kept), len(
-            fits
-        ) - sum(fits)
+        fits = [n for n, pair in enumerate(pairs) if render.longest_selection(pair) <= limit]
+        kept: Sequence[AnyPair] = (
+            replace(pairs, indices=[pairs.indices[n] for n in fits])
+            if isinstance(pairs, LazyRows)
+            else [pairs[n] for n in fits]
+        )
+        what = f"pairs of up to {counted(limit, 'token')}"
+        return first(s.pair_count, what, s.pairs, kept), len(pairs) - len(fits)
 
     @property
     def image_root(self) -> Path | None:
@@ -89,10 +93,8 @@ class TrainingData:
 
     def row_counts(self) -> dict[str, dict[str, int]]:
         """Return the number of rows of each kind, by the option that names their source."""
-        sources: dict[str, Sequence[object]] = {"pairs": self.pairs}
-        if self.agent is None:
-            sources["rl_data"] = self.items
-        counts = {name: row_counts(rows) for name, rows in sources.items()}
+        items = self.items if self.agent is None else ()
+        counts = {"pairs": row_counts(self.pairs), "rl_data": row_counts(items)}
         return {name: found for name, found in counts.items() if found}
 
     def notes(self) -> list[str]:
@@ -102,13 +104,12 @@ class TrainingData:
             lines += count_lines(f"{name} {getattr(s, name)}", counts, s.selection_rows)
         if not self.pairs:
             return lines
-        lone = self.one_order
         if self.too_long:
             lines.append(
                 f"{counted(self.too_long, 'pair')} left out: longer than "
                 f"{s.max_selection_tokens} tokens"
             )
-        if lone:
+        if lone := self.one_order:
             lines.append(f"{lone} of {len(self.pairs)} pairs are shown in one order only")
         if names := tied(self.pairs, self.previews):
             lines.append(tied_line(names))
@@ -126,7 +127,8 @@ class TrainingData:
         """A preview of every pair; the images of the first 64 pairs are decoded as well."""
         previews = preview_pairs(self.pairs)
         for pair in self.pairs[:_SAMPLED]:
-            check_any(pair)
+            if isinstance(pair, Pair):
+                check(pair)
         return previews
 
     @cached_property
@@ -136,7 +138,7 @@ class TrainingData:
         if s.rl_data is None:
             return []
         if self.agent is not None:
-            return items_of(self.agent)
+            return [item for item in build_items(self.agent) if isinstance(item, Item)]
         number = None
         if is_micro(s.rl_data) and s.prompts is not None:
             # The micro world makes enough that none is used twice. (By tokens `grpo` may need still
@@ -195,10 +197,3 @@ class TrainingData:
                 [sized(qa_item(pair, "A").messages) for pair in pairs if isinstance(pair, Pair)]
             ),
         }
-
-
-def _only(pairs: Sequence[AnyPair], chosen: Sequence[bool]) -> Sequence[AnyPair]:
-    if isinstance(pairs, LazyRows):
-        kept = [index for index, keep in zip(pairs.indices, chosen, strict=True) if keep]
-        return replace(pairs, indices=kept)
-    return [pair for pair, keep in zip(pairs, chosen, strict=True) if keep]

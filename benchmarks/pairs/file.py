@@ -31,8 +31,7 @@ class PairError(UsageError):
 def pair_of(row: Row, folder: Path, where: str) -> Pair:
     """Return the pair of one row; image paths are relative to ``folder``.
 
-    Raises:
-        PairError: a field is missing or of a wrong type, or an image cannot be read.
+    Raises `PairError` if a field is missing or of a wrong type, or an image cannot be read.
     """
     _check_fields(row, where)
     other = row.get("answer_negative")
@@ -52,10 +51,8 @@ def preview_pair(row: Row, folder: Path, where: str) -> Preview:
     """Check that a row makes a usable pair; no image is decoded.
 
     Two images count as identical here if their files hold the same bytes; `check` compares pixels.
-
-    Raises:
-        PairError: a field is missing or of a wrong type, there is no such image, or the two
-            contexts or the two answers are identical.
+    Raises `PairError` if a field is missing or of a wrong type, there is no such image, or the two
+    contexts or the two answers are identical.
     """
     _check_fields(row, where)
     positive, negative = (parse_context(row[name], folder, where) for name in CONTEXTS)
@@ -69,8 +66,7 @@ def preview_pair(row: Row, folder: Path, where: str) -> Preview:
 def check(pair: Pair) -> None:
     """Check that a pair is usable.
 
-    Raises:
-        PairError: its two contexts are identical, or its two answers are.
+    Raises `PairError` if its two contexts are identical, or its two answers are.
     """
     contexts = [
         [
@@ -129,10 +125,8 @@ def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
     """Return the pieces of a context: texts, and images as given; nothing is opened.
 
     A context is a text, or a list of ``{"text": ...}`` and ``{"image": PATH}``. An image is a path,
-    the bytes in a Hugging Face data set, or a decoded image.
-
-    Raises:
-        PairError: it has another form.
+    the bytes in a Hugging Face data set, or a decoded image. Raises `PairError` if it has another
+    form.
     """
     pieces: list[Any] = []
     for piece in _pieces(value):
@@ -186,8 +180,7 @@ def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
 def check_image(piece: Any, where: str) -> None:
     """Check that an image exists and its header is readable; a text passes.
 
-    Raises:
-        PairError: it is missing, or its format is unknown.
+    Raises `PairError` if it is missing, or its format is unknown.
     """
     if isinstance(piece, Path | bytes):
         _open(piece, where, header_only=True)
@@ -211,16 +204,11 @@ def content_hash(
 ) -> str:
     """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
 
-    The file holds pairs or RL items. A missing image is hashed as missing.
-
-    Raises:
-        UsageError: a line is not a JSON object.
+    The file holds pairs or RL items. A missing image is hashed as missing. Raises `UsageError` if a
+    line is not a JSON object.
     """
     rows, folder = JsonRows(path), image_root or path.parent
-    named = (
-        _image_names(ours_of_json(rows.row(index), columns, rows.names))
-        for index in range(len(rows))
-    )
+    named = (_image_names(ours_of_json(row, columns, rows.names)) for row in rows)
     names = sorted({name for found in named for name in found})
     there = [name for name in names if is_file(folder / name)]
     text, *images = file_hashes([path, *(folder / name for name in there)])

@@ -19,17 +19,17 @@ def training_files(folder: Path) -> list[Path]:
     """Return the parquet and JSON-lines files of a folder to train on, in order.
 
     Hidden files are skipped, as are all files of a build except its pairs. Held-out splits are left
-    out if any other file remains.
-
-    Raises:
-        ValueError: a ``manifest.json`` is not JSON.
+    out if any other file remains. Raises `ValueError` if a ``manifest.json`` is not JSON.
     """
     files = [
         file
         for file in sorted(folder.rglob("*"))
-        if file.suffix in SUFFIXES and file.is_file() and not _hidden(file.relative_to(folder))
+        if file.suffix in SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
-    builds = [file.parent for file in folder.rglob(MANIFEST) if _is_of_build(file)]
+    manifests = (file for file in folder.rglob(MANIFEST) if file.is_file())
+    builds = [file.parent for file in manifests if is_manifest(parse(file.read_bytes()))]
     files = [
         file
         for file in files
@@ -49,13 +49,9 @@ def labels(folder: Path, files: Sequence[Path]) -> list[str]:
     ]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _is_of_build(manifest: Path) -> bool:
-    found = parse(manifest.read_bytes()) if manifest.is_file() else None
-    return isinstance(found, dict) and "funnel" in found
+def is_manifest(document: object) -> bool:
+    """Whether the JSON value of a ``manifest.json`` is that of a build of pairs."""
+    return isinstance(document, dict) and "funnel" in document
 
 
 def _held_out(path: Path) -> bool:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.pairs.selection import AnyPair, WrittenPair
 from harness.files.atomic import write_bytes
 from harness.records import ImagePart, Pair, Part
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def row_of(pair: AnyPair, folder: Path) -> dict[str, Any]:
@@ -41,16 +44,22 @@ def _written_row(pair: WrittenPair, folder: Path) -> dict[str, Any]:
 def pieces(parts: Sequence[Part], folder: Path) -> list[dict[str, str]]:
     """Save images to ``folder``, and return texts and relative image paths."""
     return [
-        {"image": _saved(part, folder)} if isinstance(part, ImagePart) else {"text": part.text}
+        {"image": _saved(part.image, folder)}
+        if isinstance(part, ImagePart)
+        else {"text": part.text}
         for part in parts
     ]
 
 
-def _saved(part: ImagePart, folder: Path) -> str:
-    name = f"images/{hashlib.sha256(part.image.tobytes()).hexdigest()[:20]}.png"
+def _saved(image: Image.Image, folder: Path) -> str:
+    name = f"images/{hashlib.sha256(image.tobytes()).hexdigest()[:20]}.png"
     if not (folder / name).exists():
-        stream = BytesIO()
-        part.image.save(stream, "PNG")
-        (folder / "images").mkdir(exist_ok=True)
-        write_bytes(folder / name, stream.getvalue())
+        write_bytes(folder / name, png(image))
     return name
+
+
+def png(image: Image.Image) -> bytes:
+    """Return an image as a PNG file."""
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

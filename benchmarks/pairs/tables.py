@@ -14,15 +14,16 @@ from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args, overload
 
 from benchmarks.pairs.folders import labels, training_files
-from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.rows import JsonRows, Preview, Row, is_empty
 from benchmarks.pairs.selection import LETTERS, Letter
 from harness.errors import UsageError, first_line
 
 T = TypeVar("T")
 Kind = Literal["rl", "selection", "pairs", "others"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 PUBLISHED = (
     "xupy21/ContextRL_Agentic",
@@ -186,61 +187,50 @@ class Source:
             named["id"] = f"{table.label}-{number}"
         return named
 
-    undecoded = row
-
     def where(self, index: int) -> str:
         """Return a row's name in messages."""
         table, number = self._find(index)
         return table.where(number)
 
     @cached_property
-    def _facts(self) -> list[tuple[Kind, bool]]:
-        """The kind of each row, and whether it has several images and a letter after B."""
-        facts: list[tuple[Kind, bool]] = []
-        for table in self.tables:
-            if table.software:
-                facts += [("rl", False)] * table.size
-                continue
-            for row in (table.named(row, self.columns) for row in table.facts()):
-                kind = kind_of(row)
-                facts.append((kind, kind == "rl" and _is_choice(row)))
-        return facts
+    def _facts(self) -> list[list[tuple[Kind, bool]]]:
+        """By table, each row's kind, and whether it has several images and a letter after B."""
+        return [
+            [("rl", False)] * table.size
+            if table.software
+            else [_facts_of(table.named(row, self.columns)) for row in table.facts()]
+            for table in self.tables
+        ]
 
     @property
     def kinds(self) -> list[Kind]:
         """The kind of each row."""
-        return [kind for kind, _ in self._facts]
+        return [kind for facts in self._facts for kind, _ in facts]
 
     @property
     def counts(self) -> dict[Kind, int]:
         """The number of rows of each kind."""
         kinds = self.kinds
-        order: tuple[Kind, ...] = ("rl", "selection", "pairs", "others")
-        return {kind: kinds.count(kind) for kind in order}
+        return {kind: kinds.count(kind) for kind in KINDS}
 
     @property
     def other_letters(self) -> int:
         """The number of rows with several images and a letter after B, as in ordinary questions."""
-        return sum(choice for _, choice in self._facts)
+        return sum(choice for facts in self._facts for _, choice in facts)
 
     @property
     def software(self) -> bool:
-        """Whether the RL rows are software tasks.
-
-        Raises `UsageError` if only some are.
-        """
-        tables = iter(self.tables)
-        kinds = {table.software for table in tables if table.software or self._asks(table)}
+        """Whether the RL rows are software tasks; `UsageError` if only some are."""
+        kinds = {
+            table.software
+            for table, facts in zip(self.tables, self._facts, strict=True)
+            if table.software or any(kind == "rl" for kind, _ in facts)
+        }
         if len(kinds) > 1:
             raise UsageError(
                 f"{self.name} holds software tasks and ordinary questions: name one of its files"
             )
         return kinds == {True}
-
-    def _asks(self, table: Table) -> bool:
-        first = self.tables.index(table)
-        start = self._ends[first - 1] if first else 0
-        return "rl" in self.kinds[start : start + table.size]
 
     def chosen(
         self,
@@ -264,27 +254,63 @@ class Source:
             )
 
 
+@dataclass(frozen=True)
+class LazyRows(Sequence[T]):
+    """The rows ``indices`` of a source; a slice is another such sequence, and opens nothing.
+
+    ``make`` builds an item from a row, its folder and its name in messages; ``peek`` checks the
+    same row without decoding an image. Access raises `UsageError` if the row is wrong, or one of
+    its images cannot be read.
+    """
+
+    source: Source
+    indices: Sequence[int]
+    make: Callable[[Row, Path, str], T]
+    peek: Callable[[Row, Path, str], Preview]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LazyRows[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | LazyRows[T]:
+        if isinstance(index, slice):
+            return replace(self, indices=self.indices[index])
+        row, where = self.undecoded(index)
+        return self.make(row, self.source.folder(self.indices[index]), where)
+
+    def preview(self, index: int) -> Preview:
+        """Check an item without decoding its images."""
+        row, where = self.undecoded(index)
+        return self.peek(row, self.source.folder(self.indices[index]), where)
+
+    def undecoded(self, index: int) -> tuple[Row, str]:
+        """Return an item's row as stored, and its name in messages."""
+        number = self.indices[index]
+        return self.source.row(number), self.source.where(number)
+
+
 # "C", "(d)": letters of choice questions, in no selection prompt.
 _OTHER_LETTER = re.compile(r"\s*\(?[C-H][).:]?\s*")
 
 
-def _is_choice(row: Row) -> bool:
-    return bool(_OTHER_LETTER.fullmatch(str(row.get("answer")))) and len(images_of(row)) > 1
+def _facts_of(row: Row) -> tuple[Kind, bool]:
+    kind, letter = kind_of(row), _OTHER_LETTER.fullmatch(str(row.get("answer")))
+    return kind, kind == "rl" and letter is not None and len(images_of(row)) > 1
 
 
 def open_source(
     source: str, columns: Mapping[str, str], image_root: Path | None = None, content: str = ""
 ) -> Source:
-    """Return the rows of a source.
+    """Return the rows of a file, a folder, or a data set's id on the Hub.
 
-    Args:
-        source: a file, a folder, or a data set's id on the Hub.
-        columns: our field -> the source's column, if it differs.
-        image_root: the folder that image paths are relative to, if it differs.
-        content: what the rows should be, for the message that there are none.
-
-    Raises:
-        UsageError: there is no such source, it is empty, or it lacks a named column.
+    ``columns``: our field -> the source's column, and ``image_root``: the folder that image paths
+    are relative to, if they differ; ``content``: what the rows should be, for messages. Raises
+    `UsageError` if there is no such source, it is empty, or it lacks a named column.
     """
     if image_root is not None and not image_root.is_dir():
         raise UsageError(f"--image-root {image_root} is not a folder")
@@ -371,8 +397,8 @@ def _json_table(path: Path, content: str = "") -> Table:
         path.parent,
         rows.names,
         len(rows),
-        row=rows.row,
-        facts=lambda: (rows.row(index) for index in range(len(rows))),
+        row=rows.__getitem__,
+        facts=lambda: iter(rows),
         where=rows.where,
         named=partial(ours_of_json, names=rows.names),
     )
@@ -396,12 +422,14 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
     import pyarrow.compute as pc
     import pyarrow.types as types
 
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view,
+             types.is_large_list_view)  # fmt: skip
     columns: dict[str, list[Any]] = {}
     for name in arrow.column_names:
         column, type_ = arrow.data.column(name), arrow.data.schema.field(name).type
         if arrow._indices is not None:
             column = column.take(arrow._indices.column(0))
-        if any(is_list(type_) for is_list in _list_tests()):
+        if any(is_list(type_) for is_list in lists):
             columns[name] = [[True] * (n or 0) for n in pc.list_value_length(column).to_pylist()]
         elif types.is_string(type_) or types.is_large_string(type_):
             columns[name] = pc.utf8_slice_codeunits(column, 0, 16).to_pylist()
@@ -411,18 +439,6 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
             columns[name] = column.to_pylist()
     for cells in zip(*columns.values(), strict=True):
         yield dict(zip(columns, cells, strict=True))
-
-
-def _list_tests() -> tuple[Callable[[Any], bool], ...]:
-    import pyarrow.types as types
-
-    return (
-        types.is_list,
-        types.is_large_list,
-        types.is_fixed_size_list,
-        types.is_list_view,
-        types.is_large_list_view,
-    )
 
 
 def _train_split(loaded: Any, source: str) -> Any:

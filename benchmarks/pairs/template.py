@@ -43,8 +43,7 @@ class PairTemplate:
     def of(cls, text: str) -> PairTemplate:
         """Return the template of a regular expression.
 
-        Raises:
-            ValueError: it is invalid, or lacks one of the four groups.
+        Raises `ValueError` if it is invalid, or lacks one of the four groups.
         """
         pattern = Pattern(text)
         missing = [name for name in GROUPS if name not in pattern.groups]
@@ -113,11 +112,10 @@ def _is_unique(text: str, spans: Sequence[tuple[int, int]]) -> bool:
         return False  # one group inside another
     between = [text[end:start] for (_, end), (start, _) in pairwise(spans)]
     inner = text[spans[0][0] : spans[-1][1]]
-    return all(each and _occurrences(inner, each) == between.count(each) for each in between)
-
-
-def _occurrences(text: str, part: str) -> int:
-    return len(re.findall(f"(?={re.escape(part)})", text))
+    return all(
+        each and len(re.findall(f"(?={re.escape(each)})", inner)) == between.count(each)
+        for each in between
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 
 from benchmarks.pairs.file import PairError, check_image, decode, domain_of, pair_id, parse_context
 from benchmarks.pairs.rows import Preview, Row
-from benchmarks.pairs.selection import WrittenPair, other
+from benchmarks.pairs.selection import Letter, WrittenPair, other
 from benchmarks.pairs.tables import right_letter
 from benchmarks.pairs.template import PairTemplate
 from benchmarks.pairs.turns import MARK, Turn, turns_of
@@ -32,11 +32,10 @@ class WrittenRows:
     def pair(self, row: Row, folder: Path, where: str) -> WrittenPair:
         """Return the pair of one row; image paths are relative to ``folder``.
 
-        Raises:
-            PairError: marks and images do not match, the two images are identical, or one cannot be
-                read.
+        Raises `PairError` if marks and images do not match, the two images are identical, or one
+        cannot be read.
         """
-        turns, pieces = _checked(row, folder, where)
+        turns, pieces, letter = _checked(row, folder, where)
         images = list(decode(pieces, where))
         exchanged = None
         if _exchangeable(turns, pieces):
@@ -46,8 +45,6 @@ class WrittenRows:
             exchanged = _messages(turns, [second, first])
         elif not pieces and (texts := self._exchanged_texts(turns)) is not None:
             exchanged = _messages(texts, [])
-        letter = right_letter(row)
-        assert letter is not None
         messages = _messages(turns, images)
         name = pair_id(row, where)
         source = str(row.get("source") or "")
@@ -56,17 +53,14 @@ class WrittenRows:
     def preview(self, row: Row, folder: Path, where: str) -> Preview:
         """Check a row; no image is decoded.
 
-        Raises:
-            PairError: marks and images do not match, or an image is missing.
+        Raises `PairError` if marks and images do not match, or an image is missing.
         """
-        turns, pieces = _checked(row, folder, where)
+        turns, pieces, letter = _checked(row, folder, where)
         for piece in pieces:
             check_image(piece, where)
         both = _exchangeable(turns, pieces)
         if not pieces:
             both = self._exchanged_texts(turns) is not None
-        letter = right_letter(row)
-        assert letter is not None
         return Preview(
             pair_id(row, where),
             domain_of(row),
@@ -88,8 +82,11 @@ def _exchangeable(turns: Sequence[Turn], pieces: Sequence[Any]) -> bool:
     return len(pieces) == sum(text.count(MARK) for _, text in turns) == 2
 
 
-def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]:
+def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any], Letter]:
+    """Return a row's turns, the pieces that are its images, and the right letter."""
     turns, images = turns_of(row)
+    letter = right_letter(row)
+    assert letter is not None  # else it were no selection prompt
     unknown = [role for role, _ in turns if role not in get_args(Role)]
     if unknown or not any(text.strip() for _, text in turns):
         raise PairError(f"{where}: {f'unknown role {unknown[0]!r}' if unknown else 'no prompt'}")
@@ -102,7 +99,7 @@ def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]
     if images and marks not in (0, len(images)):
         raise PairError(f"{where}: {marks} {MARK} and {counted(len(images), 'image')}")
     named = [image if isinstance(image, dict) else {"image": image} for image in images]
-    return turns, parse_context(named, folder, where)
+    return turns, parse_context(named, folder, where), letter
 
 
 def _messages(turns: Sequence[Turn], images: Sequence[Part]) -> tuple[Message, ...]:

@@ -11,8 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
-from ablations.data.items import qa_item, selection_item
-from ablations.data.sources import count_lines, open_items
+from ablations.data.items import count_lines, open_items, qa_item, selection_item
 from benchmarks.data.local.images import as_seen, decode
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs import file as pair_file

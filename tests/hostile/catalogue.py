@@ -400,7 +400,7 @@ _MODULES: Mapping[str, str] = {
         benchmarks/data/catalog/parquet_names.py benchmarks/data/fetch/repository.py""",
     "graded responses": "benchmarks/conformance/graded.py",
     "images": "benchmarks/data/local/images.py reports/review_page.py",
-    "judges": "ablations/pairs/editing/proposals.py ablations/pairs/judging.py",
+    "judges": "ablations/pairs/judging.py",
     "native scoring": """
         benchmarks/vqa/base/native.py benchmarks/vqa/base/native_child.py
         benchmarks/vqa/base/native_worker.py""",

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ablations.data.sources import open_items
+from ablations.data.items import open_items
 from benchmarks.data.local.images import FORMATS, PIXELS, decode, opened
 from benchmarks.data.local.read import _check_files
 from benchmarks.pair_sources import open_pairs

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def check(source: str, mapped: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Check every pair of SOURCE: a file, a data set's folder or hub id, or micro."""
     from ablations.data.check import survey
-    from ablations.data.sources import count_lines, row_counts
+    from ablations.data.items import count_lines, row_counts
     from benchmarks.pair_sources import open_pairs
 
     template = given["pair_template"]

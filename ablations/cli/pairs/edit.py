@@ -61,11 +61,16 @@ def edit(source: str, out: Path, as_json: bool, **given: Any) -> int:
 def _fill(
     build: Build, source: str, checker: Judge | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from ablations.data.sources import open_items
+    from ablations.data.items import open_items
     from ablations.pairs.editing.changes import Limits
     from ablations.pairs.editing.editors import editor
-    from ablations.pairs.editing.edits import Asking, build_edited, finish_edited, sources_of
-    from ablations.pairs.editing.micro import micro_edits
+    from ablations.pairs.editing.edits import (
+        Asking,
+        build_edited,
+        finish_edited,
+        micro_edits,
+        sources_of,
+    )
     from benchmarks.micro.data.pairs import is_micro
 
     asking = Asking(checker, Limits(most=given["largest_change"]), given["domain"])

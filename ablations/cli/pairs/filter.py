@@ -49,7 +49,7 @@ def filter_(source: str, **given: Any) -> int:
     plan = plan_of(content, identity.fingerprint, settings, values.seed)
     with open_build(values.out, plan) as build:
         asking = Asking(lambda: open_model(spec, built.note), values.concurrency, built.note)
-        manifest = filter_pairs(build, pairs, settings, asking)
+        manifest = build.finished or filter_pairs(build, pairs, settings, asking)
     return built.shown(manifest, values.out, as_json=values.as_json)
 
 

@@ -39,7 +39,7 @@ def images(source: str, out: Path, as_json: bool, **given: Any) -> int:
     Two items make a pair if their images are alike and the answers to the question differ.
     docs/pairs.md describes the steps and the output.
     """
-    from ablations.data.sources import open_items
+    from ablations.data.items import open_items
     from ablations.pairs.build import BuildPlan, open_build
     from ablations.pairs.similarity.embedding import embedding
     from ablations.pairs.similarity.images import Similar, build_similar

@@ -51,10 +51,8 @@ def soundness(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, A
 
 
 def _shortcuts(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, Any]:
-    from ablations.pairs.soundness.contamination import of_pair
-    from ablations.pairs.soundness.keys import separated, written_keys
-    from ablations.pairs.soundness.repeats import repeats
-    from ablations.pairs.soundness.shortcuts import shortcuts
+    from ablations.pairs.soundness.contamination import of_pair, repeats
+    from ablations.pairs.soundness.shortcuts import separated, shortcuts, written_keys
     from benchmarks.pairs.selection import WrittenPair
     from benchmarks.pairs.template import PairTemplate
 
@@ -85,7 +83,7 @@ def _shortcuts(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, 
 
 
 def _contamination(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, Any]:
-    from ablations.data.sources import open_items
+    from ablations.data.items import open_items
     from ablations.pairs.soundness import contamination
     from benchmarks import suites
 

@@ -54,9 +54,10 @@ def trajectories(sources: tuple[Path, ...], tasks: tuple[Path, ...], **given: An
     judge = options.judge_given(values)
     settings = _settings(values)
     with open_build(values.out, plan_of(sources, tasks, settings, values.seed)) as build:
-        if build.finished is None:
+        manifest = build.finished
+        if manifest is None:
             options.check_judge(judge)
-        manifest = build_pairs(build, sources, tasks, settings, judge, built.note)
+            manifest = build_pairs(build, sources, tasks, settings, judge, built.note)
     return built.shown(manifest, values.out, as_json=values.as_json)
 
 

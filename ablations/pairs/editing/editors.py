@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.pairs.saving import png
 from harness.errors import ItemError, UsageError, first_line
 from harness.install.extras import need
 
@@ -24,25 +23,14 @@ TIMEOUT = 600.0
 ANSWER_BYTES = 64 * 2**20  # a PNG of 4096 x 4096 pixels has at most 64 MB in base64
 
 
-@dataclass(frozen=True)
-class Editor:
-    """A way to edit images, and its recorded name."""
-
-    name: str
-    edit: Edit
-
-
-def editor(source: str, served: str | None = None, key: str | None = None) -> Editor:
+def editor(source: str, served: str | None = None, key: str | None = None) -> Edit:
     """Return the editor that a user names: a server's URL, or a diffusers folder or Hub id.
 
     Raises:
         UsageError: the pipeline cannot be loaded or contains code, or diffusers is not installed.
     """
     if source.startswith(("http://", "https://")):
-        return Editor(
-            f"{served or 'model'} at an endpoint",
-            lambda image, text, seed: asyncio.run(_by_endpoint(image, text, source, served, key)),
-        )
+        return lambda image, text, seed: asyncio.run(_by_endpoint(image, text, source, served, key))
     return _by_pipeline(source)
 
 
@@ -55,10 +43,8 @@ async def _by_endpoint(
     from harness.backends.http.receive import receive
     from harness.backends.http.urls import base_url
 
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
     form = aiohttp.FormData()
-    form.add_field("image", stream.getvalue(), filename="image.png", content_type="image/png")
+    form.add_field("image", png(image), filename="image.png", content_type="image/png")
     form.add_field("prompt", instruction)
     form.add_field("response_format", "b64_json")
     if served:
@@ -102,7 +88,7 @@ def code_in(folder: str | Path) -> str | None:
     return None
 
 
-def _by_pipeline(source: str) -> Editor:
+def _by_pipeline(source: str) -> Edit:
     import torch
 
     # diffusers runs it unasked, at least up to 0.36.
@@ -123,4 +109,4 @@ def _by_pipeline(source: str) -> Editor:
         made: Any = pipeline(prompt=instruction, image=image, generator=generator)
         return made.images[0]  # type: ignore[no-any-return]
 
-    return Editor(f"{type(pipeline).__name__} {Path(source).name}", edit)
+    return edit

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from ablations.pairs.soundness.likeness import without_marks, words_of
+from benchmarks.data.local.images import as_seen, opened
 from benchmarks.scoring import Target, score
 from benchmarks.scoring.target import Kind
 from harness.records import ImagePart, Item, TextPart
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Sameness = Literal["same", "equivalent", "any"]
 RULES: dict[Sameness, str] = {
@@ -54,6 +59,18 @@ def _answer(target: Target) -> str:
         return target.answer.strip()
     option = str(target.choices[ord(letter[0]) - ord("A")]).strip()
     return option or letter[0]
+
+
+def image_of(item: Item) -> Image.Image:
+    """Return an item's first image."""
+    parts = (part for message in item.messages for part in message.content)
+    return next(part.image for part in parts if isinstance(part, ImagePart))
+
+
+def only_image(path: Path) -> Image.Image:
+    """Return the image in a file, decoded (RGB)."""
+    with opened(path) as image:
+        return as_seen(image)
 
 
 def asks_the_same(first: Question, second: Question, rule: Sameness) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ablations.pairs.build import Build
 from ablations.pairs.judging import ASK, finish_judged
+from ablations.pairs.progress import Note, silent
 from ablations.pairs.similarity import embedding as embedding_code
 from ablations.pairs.similarity.candidates import (
     RULES,
@@ -24,12 +25,14 @@ from ablations.pairs.similarity.candidates import (
     Sameness,
     answers_differ,
     asks_the_same,
+    image_of,
+    only_image,
     question_of,
 )
 from ablations.pairs.similarity.embedding import Embedding
-from ablations.pairs.similarity.files import image_of, only_image, png
 from ablations.pairs.similarity.neighbours import Search, neighbours, search_for
 from ablations.pairs.soundness.likeness import copies
+from benchmarks.pairs.saving import png
 from harness.errors import UsageError
 from harness.files.atomic import write_bytes
 from harness.files.hashing import json_hash, source_hash
@@ -64,30 +67,21 @@ class Similar:
     domain: str = "image"
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """Two items by index, the supporting one first, and their cosine."""
-
-    positive: int
-    negative: int
-    cosine: float
-
-
 def build_similar(
     build: Build,
     items: Sequence[Item],
     embedding: Embedding,
     chosen: Similar,
     judge: Judge | None = None,
-    note: Callable[[str], None] = lambda _: None,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Fill a build with pairs of similar images; return its manifest.
 
-    Raises:
-        UsageError: no item has an image, an image cannot be read, or a server is gone.
+    Raises `UsageError` if no item has an image, an image cannot be read, or a server is gone.
     """
     funnel = build.funnel
-    usable = _usable(items)
+    questions = enumerate(map(question_of, items))
+    usable = [(index, question) for index, question in questions if question is not None]
     funnel.step("items", "items", len(items))
     dropped = {"not exactly one image": len(items) - len(usable)}
     funnel.step("with one image", "items", len(usable), dropped)
@@ -102,27 +96,16 @@ def build_similar(
     funnel.notes.append(f"questions: {RULES[chosen.question]}; search: {search}")
     kept = _filtered(build, items, usable, near, chosen.question)
     rng = random.Random(f"{build.plan.seed}/similar")
-    candidates = [
-        _Candidate(*((i, j) if rng.random() < 0.5 else (j, i)), cosine) for i, j, cosine in kept
-    ]
+    # The supporting item first.
+    candidates = [(i, j, cosine) if rng.random() < 0.5 else (j, i, cosine) for i, j, cosine in kept]
     rows = [_row(build, items, usable, candidate, chosen) for candidate in candidates]
     return finish_judged(
         build, rows, judge, lambda row: Message("user", tuple(_parts(build, row))), note
     )
 
 
-def _usable(items: Sequence[Item]) -> list[tuple[int, Question]]:
-    """Return index and question of the items with one image; each image is opened once."""
-    questions = ((index, question_of(item)) for index, item in enumerate(items))
-    return [(index, question) for index, question in questions if question is not None]
-
-
 def _vectors(
-    build: Build,
-    items: Sequence[Item],
-    numbers: Sequence[int],
-    embedding: Embedding,
-    note: Callable[[str], None],
+    build: Build, items: Sequence[Item], numbers: Sequence[int], embedding: Embedding, note: Note
 ) -> Any:
     """Return one vector per item, reusing those that the same code made of the same items."""
     folder = build.path / "embeddings" / source_hash(Path(embedding_code.__file__))
@@ -131,18 +114,14 @@ def _vectors(
         batch = numbers[start : start + BATCH]
         path = folder / f"{start:08d}-{json_hash(batch)[:12]}.npy"
         if not path.is_file():
-            images = [image_of(items[n]) for n in batch]
-            _save(path, embedding.embed(images))
+            stream = io.BytesIO()
+            made = embedding.embed([image_of(items[n]) for n in batch])
+            np.save(stream, made, allow_pickle=False)
+            write_bytes(path, stream.getvalue())
         chunks.append(np.load(path, allow_pickle=False))
         if start % (100 * BATCH) == 0 and start:
             note(f"embedded {start} of {len(numbers)} images")
     return np.concatenate(chunks)
-
-
-def _save(path: Path, vectors: Any) -> None:
-    stream = io.BytesIO()
-    np.save(stream, vectors, allow_pickle=False)
-    write_bytes(path, stream.getvalue())
 
 
 def _filtered(
@@ -174,10 +153,11 @@ def _row(
     build: Build,
     items: Sequence[Item],
     usable: Sequence[tuple[int, Question]],
-    candidate: _Candidate,
+    candidate: Near,
     chosen: Similar,
 ) -> dict[str, Any]:
-    positive, negative = (usable[n] for n in (candidate.positive, candidate.negative))
+    first, second, cosine = candidate
+    positive, negative = usable[first], usable[second]
     contexts = []
     for index, _ in (positive, negative):
         name = f"images/{index:07d}.png"
@@ -193,7 +173,7 @@ def _row(
         "context_positive": contexts[0],
         "context_negative": contexts[1],
         "source": "similar images",
-        "cosine": round(candidate.cosine, 4),
+        "cosine": round(cosine, 4),
     }
 
 

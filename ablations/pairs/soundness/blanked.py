@@ -10,27 +10,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablations.pairs.progress import Note, Progress, silent
-from ablations.pairs.soundness.keys import separated
 from ablations.pairs.soundness.shortcuts import (
     FAMILY_ALPHA,
     FEWEST,
     Shortcut,
     clusters,
     context_name,
+    separated,
 )
-from benchmarks.pairs.selection import (
-    PLAIN,
-    AnyPair,
-    Asking,
-    SelectionPrompt,
-)
+from benchmarks.pairs.selection import PLAIN, AnyPair, Asking, SelectionPrompt
 from benchmarks.probe import Probe
 from harness.errors import ItemError, one_failure
 from harness.protocols import Model, Tools
@@ -41,6 +35,7 @@ if TYPE_CHECKING:
 
     from benchmarks.pairs.template import PairTemplate
 
+CONCURRENCY = 16
 BLANK = TextPart("(left out)")
 SEES = {
     "model": "all",
@@ -124,13 +119,11 @@ def asked(
     pairs: Sequence[AnyPair],
     open_model: Opened,
     template: PairTemplate | None = None,
-    concurrency: int = 16,
     note: Note = silent,
 ) -> tuple[list[Shortcut], list[str]]:
     """Return the model's fraction of right selections in each test, and the failed requests.
 
-    Raises:
-        UsageError: the model cannot be used.
+    Raises `UsageError` if the model cannot be used.
     """
     questions = [
         _Question(test, index, prompt)
@@ -138,11 +131,8 @@ def asked(
         for test in SEES
         for prompt in prompts(pair, test, template)
     ]
-    right: Right = {}
-    missed: list[str] = []
-    progress = Progress("the model", len(questions), note)
     with one_failure():
-        asyncio.run(_ask_all(questions, open_model, concurrency, right, missed, progress))
+        right, missed = asyncio.run(_ask_all(questions, open_model, note))
     groups = clusters([_names(pair, template) for pair in pairs])
     return [_tested(test, right, groups) for test in SEES], missed
 
@@ -157,17 +147,15 @@ def _names(pair: AnyPair, template: PairTemplate | None) -> tuple[str, str]:
 
 
 async def _ask_all(
-    questions: Sequence[_Question],
-    open_model: Opened,
-    concurrency: int,
-    right: Right,
-    missed: list[str],
-    progress: Progress,
-) -> None:
-    probe, waiting = Probe(Path()), iter(questions)
+    questions: Sequence[_Question], open_model: Opened, note: Note
+) -> tuple[Right, list[str]]:
+    """Return whether each order was right, and the failed requests."""
+    right: Right = {}
+    missed: list[str] = []
+    probe = Probe(Path())
+    async with open_model() as model:
 
-    async def work(model: Model) -> None:
-        for question in waiting:
+        async def ask(question: _Question) -> None:
             prompt = question.prompt
             item = Item("", prompt.messages, {"letter": prompt.letter}, "")
             try:
@@ -175,14 +163,11 @@ async def _ask_all(
                 score = await probe.score(item, response, Tools())
             except ItemError as error:
                 missed.append(str(error))
-                continue
-            finally:
-                progress.advance()
-            right.setdefault((question.test, question.pair), []).append(score.value or 0.0)
+            else:
+                right.setdefault((question.test, question.pair), []).append(score.value or 0.0)
 
-    async with open_model() as model, asyncio.TaskGroup() as group:
-        for _ in islice(questions, concurrency):
-            group.create_task(work(model))
+        await Progress("the model", len(questions), note).over(questions, ask, CONCURRENCY)
+    return right, missed
 
 
 def _tested(test: str, right: Right, groups: NDArray[Any]) -> Shortcut:

@@ -1,4 +1,4 @@
-"""Which benchmark items are in the training data of arms: by image, or by question.
+"""Which benchmark items are in the training data of arms, and which pairs repeat each other.
 
 A question with an image is the same item only if the image is the same, unless its text is long:
 "What colour is the bus?" is asked everywhere.
@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from ablations.pairs.soundness.likeness import Print, alike, grams_of, print_of
+import numpy as np
+
+from ablations.pairs.soundness.features import text_of
+from ablations.pairs.soundness.likeness import Print, alike, connected, grams_of, print_of, words_of
 from benchmarks.pairs.selection import AnyPair, WrittenPair
 from harness.files.jsonl import rewrite
 from harness.protocols import Benchmark, FailedItem
@@ -76,11 +79,8 @@ def of_item(item: Item, *, mirrored: bool = False) -> Content:
 
 def _of_messages(name: str, messages: Sequence[Message], *, mirrored: bool = False) -> Content:
     parts = [part for message in messages for part in message.content]
-    return _content(name, [" ".join(map(_message, messages))], parts, mirrored=mirrored)
-
-
-def _message(message: Message) -> str:
-    return _text(message.content)
+    text = " ".join(_text(message.content) for message in messages)
+    return _content(name, [text], parts, mirrored=mirrored)
 
 
 def _text(parts: Iterable[Part]) -> str:
@@ -101,8 +101,7 @@ def _content(
 def of_benchmark(benchmark: Benchmark) -> list[Content]:
     """Return the content of every item that can be built, including mirrored images.
 
-    Raises:
-        UsageError: the benchmark's data is missing.
+    Raises `UsageError` if the benchmark's data is missing.
     """
     built = map(benchmark.build, benchmark.ids())
     return [of_item(item, mirrored=True) for item in built if not isinstance(item, FailedItem)]
@@ -165,6 +164,33 @@ def _common(contents: Sequence[Content]) -> Grams:
     distinct = {text for content in contents for text in content.texts}
     counts = Counter(gram for text in distinct for gram in text)
     return frozenset(gram for gram, number in counts.items() if number > COMMON)
+
+
+def repeats(pairs: Sequence[AnyPair], contents: Sequence[Content]) -> list[tuple[str, ...]]:
+    """Return the ids of pairs that repeat each other, in groups of two or more.
+
+    Images are compared by `likeness`, texts by their words. The two images of a pair may themselves
+    be alike.
+    """
+    groups: dict[object, list[str]] = defaultdict(list)
+    for pair, images in zip(pairs, _families(contents), strict=True):
+        if isinstance(pair, WrittenPair):
+            contexts = tuple(message.content for message in pair.messages)
+            question: tuple[str, str] = "", pair.letter
+        else:
+            contexts = (pair.context_positive, pair.context_negative)
+            question = " ".join(words_of(pair.query)), pair.answer.strip().lower()
+        texts = tuple(" ".join(words_of(text_of(context))) for context in contexts)
+        groups[question, texts, images].append(pair.id)
+    return [tuple(names) for names in groups.values() if len(names) > 1]
+
+
+def _families(contents: Sequence[Content]) -> list[frozenset[int]]:
+    """Return, for each content, the groups of its images: those that are alike share one."""
+    prints = [found for content in contents for found in content.prints]
+    links = np.array([(i, j) for i, j, _ in alike(prints, prints)], int).reshape(-1, 2)
+    families = iter(connected(links, len(prints)).tolist() if prints else [])
+    return [frozenset(next(families) for _ in content.prints) for content in contents]
 
 
 def write_taints(path: Path, taints: Sequence[Taint]) -> None:

@@ -107,16 +107,12 @@ def _blocks(grey: Array) -> list[float]:
 
 def surface(context: Sequence[Part]) -> Array:
     """Return the form of a context: its length, its text's form, the mean over its images."""
-    images = images_of(context)
-    shapes = [image_surface(image) for image in images] or [image_surface(_blank())]
-    mean = np.mean(shapes, axis=0) * bool(images)
-    return np.concatenate([length(context), text_surface(text_of(context)), mean])
-
-
-def _blank() -> Image.Image:
     from PIL import Image
 
-    return Image.new("RGB", (8, 8))
+    images = images_of(context)
+    shapes = [image_surface(image) for image in images or [Image.new("RGB", (8, 8))]]
+    mean = np.mean(shapes, axis=0) * bool(images)
+    return np.concatenate([length(context), text_surface(text_of(context)), mean])
 
 
 def bag_of_words(texts: Sequence[str]) -> Any:

@@ -70,12 +70,19 @@ def alike(first: Sequence[Print], second: Sequence[Print]) -> Iterator[tuple[int
         block = a[start : start + BLOCK, None]
         distance = np.bitwise_count(block ^ b[None]).sum(-1)
         for i, j in np.argwhere(distance <= BITS):
-            if _correlation(first[start + i], second[j]) >= CORRELATION:
+            thumbnails = first[start + i].thumbnail, second[j].thumbnail
+            if np.corrcoef(*thumbnails)[0, 1] >= CORRELATION:
                 yield int(start + i), int(j), int(distance[i, j])
 
 
-def _correlation(first: Print, second: Print) -> float:
-    return float(np.corrcoef(first.thumbnail, second.thumbnail)[0, 1])
+def connected(links: Array, number: int) -> Array:
+    """Return the group of each of ``number`` nodes; the pairs ``links`` (n, 2) share theirs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(links)), links.T), shape=(number, number))
+    groups: Array = connected_components(graph, directed=False)[1]
+    return groups
 
 
 def without_marks(text: str) -> str:

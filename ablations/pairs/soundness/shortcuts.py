@@ -3,23 +3,28 @@
 Each test uses a reader that sees less than the whole prompt: a ridge regression that learns from
 other pairs, so no model is needed. H0: within every cluster of pairs that share a context, which of
 the two contexts supports is a fair coin. Flipping signs by cluster then gives the null
-distribution, exact for any features.
+distribution, exact for any features.  Of written selection prompts, it is also tested whether the
+right letter is predictable without the contexts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablations.pairs.soundness import features
-from harness.records import Pair, Part, TextPart
+from ablations.pairs.soundness.likeness import connected
+from benchmarks.pairs.selection import AnyPair, WrittenPair, sides
+from harness.records import ImagePart, Pair, Part, TextPart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from benchmarks.pairs.template import PairTemplate
 
     Array = NDArray[Any]
 
@@ -31,6 +36,9 @@ FAMILY_ALPHA = 0.001
 """Chance that a set without shortcuts raises any alarm, over all tests (Bonferroni)."""
 FEWEST = 20
 """Clusters below which nothing is tested."""
+LETTER_TESTS = 3
+PERIODS = (2, 3, 4, 5, 8)
+"""Rows after which a pattern of letters may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +74,16 @@ class _Reader:
     """Whether sound data may fail: an answer that the supporting text names is no fault."""
 
 
-def shortcuts(pairs: Iterable[Pair], seed: int = 0) -> list[Shortcut]:
+def shortcuts(pairs: Iterable[Pair]) -> list[Shortcut]:
     """Test readers that see less than the prompt; every pair counts once, in either order.
 
-    Raises:
-        UsageError: a pair is wrong, or one of its images cannot be read.
+    Raises `UsageError` if a pair is wrong, or one of its images cannot be read.
     """
     seen = [_Seen.of(pair) for pair in pairs]
     groups = clusters([row.contexts for row in seen])
     readers = _readers(seen)
     alpha = FAMILY_ALPHA / len(readers)
-    return [_tested(reader, groups, alpha, seed) for reader in readers]
+    return [_tested(reader, groups, alpha) for reader in readers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,8 @@ def _readers(seen: Sequence[_Seen]) -> list[_Reader]:
     answers = [(row.answer, row.other or row.answer) for row in seen]
     lengths = np.array([features.length((TextPart(a),)) for a, _ in answers])
     lengths -= [features.length((TextPart(b),)) for _, b in answers]
-    said = np.hstack([lengths, _forms(answers), _words(seen, answers)])
+    shapes = [features.text_surface(a) - features.text_surface(b) for a, b in answers]
+    said = np.hstack([lengths, np.array(shapes), _words(seen, answers)])
     return [
         _Reader("length", "the contexts' lengths", forms[:, : lengths.shape[1]], every),
         _Reader("surface", "the contexts' form: layout, JPEG, noise, sharpness", forms, every),
@@ -143,10 +151,6 @@ def _words(seen: Sequence[_Seen], texts: Sequence[tuple[str, str]]) -> Array:
     return np.asarray(difference.todense(), float)
 
 
-def _forms(texts: Sequence[tuple[str, str]]) -> Array:
-    return np.array([features.text_surface(a) - features.text_surface(b) for a, b in texts])
-
-
 def _mentions(seen: Sequence[_Seen], of: Sequence[str]) -> Array:
     return np.array(
         [
@@ -158,30 +162,23 @@ def _mentions(seen: Sequence[_Seen], of: Sequence[str]) -> Array:
 
 def clusters(contexts: Sequence[tuple[str, str]]) -> Array:
     """Return the cluster of each pair, shape (pairs,): pairs that share a context share one."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     names: dict[str, int] = {}
     nodes = [[names.setdefault(name, len(names)) for name in both] for both in contexts]
-    first, second = np.array(nodes).T
-    graph = coo_array((np.ones(len(nodes)), (first, second)), shape=(len(names), len(names)))
-    labels: Array = connected_components(graph, directed=False)[1][first]
-    return np.unique(labels, return_inverse=True)[1]
+    links = np.array(nodes)
+    return np.unique(connected(links, len(names))[links[:, 0]], return_inverse=True)[1]
 
 
-def _tested(reader: _Reader, groups: Array, alpha: float, seed: int) -> Shortcut:
+def _tested(reader: _Reader, groups: Array, alpha: float) -> Shortcut:
     rows = np.flatnonzero(reader.rows)
     x, of = reader.x[rows], np.unique(groups[rows], return_inverse=True)[1]
     count = int(of.max()) + 1 if rows.size else 0
     plain = Shortcut(reader.test, reader.sees, len(rows), count)
     if count < FEWEST or not np.any(x):
         return plain
-    found = read(squashed(x), np.ones(len(rows)), of, alpha, seed)
-    alarm = found.low > 0.5
-    return Shortcut(
-        reader.test, reader.sees, len(rows), count, found.accuracy, found.low, found.high, found.p,
-        alarm=alarm and not reader.honest, notice=alarm and reader.honest,
-    )  # fmt: skip
+    found = read(squashed(x), np.ones(len(rows)), of, alpha)
+    seen = found.low > 0.5
+    alarm, notice = seen and not reader.honest, seen and reader.honest
+    return replace(plain, **asdict(found), alarm=alarm, notice=notice)
 
 
 def squashed(x: Array) -> Array:
@@ -202,7 +199,7 @@ class Read:
     p: float
 
 
-def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> Read:
+def read(x: Array, signs: Array, groups: Array, alpha: float) -> Read:
     """Return how well ridge regression predicts signs of unseen pairs.
 
     ``x`` has shape (pairs, d), ``signs`` (pairs,) are 1 and -1, ``groups`` (pairs,) stay in one
@@ -210,8 +207,9 @@ def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> 
     deviation; ties count as half right.
     """
     from scipy.stats import norm
+    from sklearn.linear_model import Ridge
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     count = int(groups.max()) + 1
     flips = rng.choice([-1.0, 1.0], (count, FLIPS + 1))
     flips[:, 0] = 1
@@ -221,7 +219,8 @@ def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> 
     penalty = RIDGE * len(x) * np.mean(x**2) * min(x.shape) / x.shape[1]
     for k in range(min(FOLDS, count)):
         test = fold == k
-        predicted = x[test] @ _weights(x[~test], labels[~test], penalty)
+        ridge = Ridge(alpha=penalty, fit_intercept=False, solver="cholesky")
+        predicted = ridge.fit(x[~test], labels[~test]).predict(x[test])
         agreed = np.round(predicted, 12) * labels[test]
         right += np.sum(agreed > 0, axis=0) + np.sum(agreed == 0, axis=0) / 2
     accuracy = right / len(x)
@@ -232,10 +231,90 @@ def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> 
     return Read(float(accuracy[0]), float(low), float(high), float(norm.sf(z)))
 
 
-def _weights(x: Array, labels: Array, penalty: float) -> Array:
-    """Return ridge weights for every column of labels, by the smaller of the two systems."""
-    n, d = x.shape
-    if d <= n:
-        return np.linalg.solve(x.T @ x + penalty * np.eye(d), x.T @ labels)
-    solved: Array = np.linalg.solve(x @ x.T + penalty * np.eye(n), labels)
-    return x.T @ solved
+def separated(pair: AnyPair, template: PairTemplate | None = None) -> Pair | None:
+    """Return a pair with its contexts separated: for a written one, its two images.
+
+    A text pair is split by the ``template``. None if the contexts are unknown. In a prompt with
+    images, all text is the question.
+    """
+    if isinstance(pair, Pair):
+        return pair
+    parts = [part for message in pair.messages for part in message.content]
+    text = features.text_of(parts)
+    images = sum(isinstance(part, ImagePart) for part in parts)
+    if pair.exchanged is not None and images == 2:
+        return Pair(pair.id, pair.domain, text, "", None, *sides(pair), pair.source)
+    found = template and template.parts(features.text_of(pair.messages[-1].content))
+    if not found or images:
+        return None
+    texts = TextPart(found["context_a"]), TextPart(found["context_b"])
+    right, wrong = texts[:: 1 if pair.letter == "A" else -1]
+    return Pair(
+        pair.id, pair.domain, found["query"], found["answer"], None, (right,), (wrong,), pair.source
+    )  # fmt: skip
+
+
+def written_keys(pairs: Sequence[WrittenPair], apart: Sequence[Pair | None]) -> list[Shortcut]:
+    """Test the letters of written prompts with `keys`; ``apart`` are the `separated` pairs.
+
+    Findings are only notices if all prompts can be asked in both orders.
+    """
+    questions = ["" if pair is None else f"{pair.query}\n{pair.answer}" for pair in apart]
+    found = keys([p.letter for p in pairs], questions, [p.domain for p in pairs])
+    if not all(pair.exchanged for pair in pairs):
+        return found
+    return [replace(test, alarm=False, notice=test.alarm) for test in found]
+
+
+def keys(
+    letters: Sequence[str], questions: Sequence[str], domains: Sequence[str]
+) -> list[Shortcut]:
+    """Test the letters of prompts that have one order.
+
+    ``questions`` are the prompts' texts without their contexts, empty if those are unknown; equal
+    ones stay in one fold. ``domains`` are the prompts' kinds.
+    """
+    signs = np.where(np.array(letters) == "A", 1.0, -1.0)
+    alpha = FAMILY_ALPHA / LETTER_TESTS
+    found = [_balance(signs, alpha)]
+    x = np.asarray(features.bag_of_words(questions).todense(), float)
+    equal = np.unique(np.array(questions), return_inverse=True)[1]
+    if not any(questions):
+        equal = np.arange(len(signs))
+    every = np.arange(len(signs))
+    readers = (
+        ("key by place", "the row's number and its domain", _places(domains), every),
+        ("key by question", "the prompt without its contexts", np.tanh(x), equal),
+    )
+    for test, sees, columns, groups in readers:
+        plain = Shortcut(test, sees, len(signs), int(groups.max()) + 1)
+        if plain.clusters >= FEWEST and np.any(columns):
+            result = read(columns - columns.mean(0), signs, groups, alpha)
+            plain = replace(plain, **asdict(result), alarm=result.low > 0.5)
+        found.append(plain)
+    return found
+
+
+def _balance(signs: Array, alpha: float) -> Shortcut:
+    """Test the commoner letter's fraction with an exact binomial interval (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    count = int(max(np.sum(signs > 0), np.sum(signs < 0)))
+    plain = Shortcut("key balance", "nothing: the commoner letter", len(signs), len(signs))
+    if len(signs) < FEWEST:
+        return plain
+    test = binomtest(count, len(signs))
+    low, high = test.proportion_ci(1 - alpha)
+    return replace(
+        plain, accuracy=count / len(signs), low=float(low), high=float(high), p=float(test.pvalue),
+        alarm=low > 0.5,
+    )  # fmt: skip
+
+
+def _places(domains: Sequence[str]) -> Array:
+    """Return features of a row's number and domain, shape (rows, d)."""
+    number = np.arange(len(domains))
+    waves = [f(2 * np.pi * number / period) for period in PERIODS for f in (np.sin, np.cos)]
+    halves = [np.sign(number - len(domains) / 2), number / max(1, len(domains)) - 0.5]
+    kinds = [np.array([each == name for each in domains], float) for name in sorted(set(domains))]
+    return np.stack([*waves, *halves, *kinds], axis=1)

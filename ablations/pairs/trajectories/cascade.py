@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from ablations.pairs.build import Build, BuildPlan, Funnel
 from ablations.pairs.judging import ASK, finish_judged
+from ablations.pairs.progress import Note, silent
 from ablations.pairs.trajectories.instances import Instance, Settings, read_instances
 from ablations.pairs.trajectories.masking import leaks, mask_trajectory
 from ablations.pairs.trajectories.patches import read_patch
@@ -50,19 +51,15 @@ def plan_of(
 ) -> BuildPlan:
     """Return the identity of a build: its settings and the content of its inputs.
 
-    Raises:
-        UsageError: a source is missing.
+    Raises `UsageError` if a source is missing.
     """
     inputs = {}
     for kind, paths in (("source", sources), ("tasks", tasks)):
         for number, path in enumerate(paths):
-            inputs[f"{kind}-{number}"] = _content(path)
+            files = list(open_rows(path))
+            content = tree_hash(path, files) if path.is_dir() else file_hash(path)
+            inputs[f"{kind}-{number}"] = content
     return BuildPlan("trajectories", asdict(settings), inputs, seed)
-
-
-def _content(path: Path) -> str:
-    files = [rows.path for rows in open_rows(path)]
-    return tree_hash(path, files) if path.is_dir() else file_hash(path)
 
 
 def build_pairs(
@@ -71,16 +68,13 @@ def build_pairs(
     tasks: Sequence[Path],
     settings: Settings,
     judge: Judge | None,
-    note: Callable[[str], None] = lambda _: None,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Run the cascade and return the build's manifest.
 
-    Raises:
-        UsageError: a source cannot be read or holds no trajectory, or the judge is gone.
+    Raises `UsageError` if a source cannot be read or holds no trajectory, or the judge is gone.
     """
-    if build.finished:
-        return build.finished
-    files = [rows for source in sources for rows in open_rows(source)]
+    files = [rows for source in sources for rows in open_rows(source).values()]
     instances, issues = read_instances(files, tasks, settings, build.funnel)
     candidates = _related(_sharing(instances, settings, build.funnel), issues, settings, build)
     rows = list(_masked(candidates, files, settings, build.funnel))
@@ -139,7 +133,13 @@ def _related(
         reason = _unrelated(pair, share, settings)
         dropped[reason] += 1
         if not reason:
-            kept += _directions(replace(pair, alike=round(share, 4)), settings, build.plan.seed)
+            pair = replace(pair, alike=round(share, 4))
+            swapped = replace(pair, query=pair.other, other=pair.query)
+            if settings.both_directions:
+                kept += [pair, swapped]
+            else:
+                drawn = _draw(build.plan.seed, "direction", pair.id)
+                kept.append(pair if drawn < 0.5 else swapped)
     left = dropped.pop("", 0)
     build.funnel.step("issues related, not the same", "pairs", left, dropped)
     if settings.limit is not None and len(kept) > settings.limit:
@@ -156,13 +156,6 @@ def _unrelated(pair: Candidate, share: float, settings: Settings) -> str:
     if first.patch.added == second.patch.added and first.patch.files == second.patch.files:
         return "the same patch"
     return "unrelated issues" if share < settings.related else ""
-
-
-def _directions(pair: Candidate, settings: Settings, seed: int) -> list[Candidate]:
-    swapped = replace(pair, query=pair.other, other=pair.query)
-    if settings.both_directions:
-        return [pair, swapped]
-    return [pair if _draw(seed, "direction", pair.id) < 0.5 else swapped]
 
 
 def _draw(seed: int, *names: str) -> float:
@@ -182,7 +175,7 @@ def _masked(
         secret = _secret(pair, chosen)
         contexts = []
         for instance, trajectory in zip((pair.query, pair.other), chosen, strict=True):
-            turns = messages_of(files[trajectory.source].row(trajectory.index))
+            turns = messages_of(files[trajectory.source][trajectory.index])
             issue = None if settings.keep_issue else instance.issue
             contexts.append(mask_trajectory(turns, secret, issue))
         if any(any(leaks(context, secret)) for context in contexts):

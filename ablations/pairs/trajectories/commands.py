@@ -101,7 +101,8 @@ def _kept(head: str) -> str:
 def _writes(statement: _Statement, parts: list[str], secret: Secret) -> bool:
     """Whether a statement edits a patch's file, or one that it does not name."""
     content = "\n".join(statement.bodies)
-    targets = [match[1] for match in _REDIRECT.finditer(_outside_quotes(statement.head))]
+    unquoted = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", statement.head, flags=re.DOTALL)
+    targets = [match[1] for match in _REDIRECT.finditer(unquoted)]
     targets = [target for target in targets if not target.startswith(("/dev/", "&"))]
     for command in _pipeline(parts):
         program = command[0].rpartition("/")[2]
@@ -166,10 +167,6 @@ def _words(text: str) -> list[str]:
         return list(lexer)
     except ValueError:
         return text.split()
-
-
-def _outside_quotes(text: str) -> str:
-    return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", text, flags=re.DOTALL)
 
 
 def _statements(text: str) -> Iterator[_Statement]:

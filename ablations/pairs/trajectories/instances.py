@@ -65,7 +65,7 @@ def read_instances(
     known = {
         str(value_of(row, "instance")): task_of(row)
         for path in tasks
-        for rows in open_rows(path)
+        for rows in open_rows(path).values()
         for row in rows
         if value_of(row, "instance") is not None
     }
@@ -123,7 +123,6 @@ def _merged(first: Task | None, second: Task) -> Task:
     if first is None:
         return second
     return Task(
-        first.id,
         first.repository or second.repository,
         first.commit or second.commit,
         first.issue or second.issue,

@@ -44,8 +44,8 @@ def mask_trajectory(
     edited = False
     for turn in turns:
         role, content = str(turn.get("role", "")), content_text(turn.get("content"))
-        if issue:
-            content = _without_issue(content, issue)
+        if words := (issue or "").split():
+            content = re.sub(r"\s+".join(map(re.escape, words)), ISSUE, content)
         if role == "assistant":
             before = result.edits
             content = _mask_message(turn, content, secret, result)
@@ -64,11 +64,6 @@ def content_text(content: Any) -> str:
         parts = (part.get("text") if isinstance(part, dict) else part for part in content)
         return "\n".join(str(part) for part in parts if part)
     return "" if content is None else str(content)
-
-
-def _without_issue(text: str, issue: str) -> str:
-    pattern = r"\s+".join(map(re.escape, issue.split()))
-    return re.sub(pattern, ISSUE, text) if pattern else text
 
 
 def _mask_message(turn: Turn, content: str, secret: Secret, result: MaskedTrajectory) -> str:
@@ -171,7 +166,7 @@ def _mask_json(match: re.Match[str], secret: Secret) -> str:
     try:
         call = json.loads(match[2])
     except ValueError:
-        return f"{match[1]}{mask_shell(match[2], secret)}{match[3]}"
+        return _mask_fence(match, secret)
     if isinstance(call, dict) and "arguments" in call:
         name, arguments = str(call.get("name")), _arguments(call["arguments"])
         call["arguments"] = _mask_call(arguments, secret, name)

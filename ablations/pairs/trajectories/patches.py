@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from ablations.pairs.trajectories.scopes import Scopes, same_scopes, scopes_of
@@ -48,14 +49,10 @@ class ReferencePatch:
             names = same_scopes(self.scopes[path], other.scopes[path])
             shared += [f"{path}:{name}" for name in sorted(names)]
             unnamed = path in self.unknown and path in other.unknown
-            if not names and unnamed and _overlap(self.regions[path], other.regions[path]):
+            both = product(self.regions[path], other.regions[path])
+            if not names and unnamed and any(a <= d and c <= b for (a, b), (c, d) in both):
                 shared.append(f"{path}:lines")
         return tuple(shared)
-
-
-def _overlap(first: Iterable[tuple[int, int]], second: Iterable[tuple[int, int]]) -> bool:
-    others = list(second)
-    return any(a <= d and c <= b for a, b in first for c, d in others)
 
 
 def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
@@ -86,7 +83,9 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
         if changes.unnamed:
             unknown.add(path)
         scopes[path] = changes.names
-        regions[path] = tuple(_region(hunk) for hunk in base)
+        regions[path] = tuple(
+            (hunk.source_start, hunk.source_start + max(hunk.source_length, 1) - 1) for hunk in base
+        )
         paths |= {path, *renamed}
     if not scopes:
         return None
@@ -94,6 +93,9 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
     return ReferencePatch(
         rendered, scopes, regions, frozenset(unknown), frozenset(added - {""}), frozenset(paths)
     )
+
+
+_NONE = "/dev/null"
 
 
 def _names(file: Any) -> list[str]:
@@ -104,19 +106,12 @@ def _names(file: Any) -> list[str]:
     return list(dict.fromkeys(name for name in plain if name != _NONE))
 
 
-_NONE = "/dev/null"
-
-
 def _prefixed(old: str, new: str) -> bool:
     """Whether paths begin with git's ``a/`` and ``b/``; else these are folders."""
     return all(
         name.startswith(letter) or name.split("\t")[0].rstrip() == _NONE
         for name, letter in ((old, "a/"), (new, "b/"))
     )
-
-
-def _region(hunk: Any) -> tuple[int, int]:
-    return hunk.source_start, hunk.source_start + max(hunk.source_length, 1) - 1
 
 
 _MODES = {"new file mode": "deleted file mode", "deleted file mode": "new file mode"}
@@ -130,26 +125,22 @@ def reversed_patch(text: str) -> str:
     result: list[str] = []
     removed: list[str] = []
     added: list[str] = []
-    for index, line in enumerate(lines):
-        if line.startswith("--- ") and _next(lines, index).startswith("+++ "):
-            result += _exchanged(line, _next(lines, index))
+    for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        if line.startswith("--- ") and after.startswith("+++ "):
+            result += _exchanged(line, after)
             continue
-        if line.startswith("+++ ") and index and lines[index - 1].startswith("--- "):
+        if line.startswith("+++ ") and before.startswith("--- "):
             continue
         if line[:1] == "+":
             removed.append("-" + line[1:])
         elif line[:1] == "-":
             added.append("+" + line[1:])
         elif line[:1] == "\\" and (removed or added):  # belongs to the line before it
-            (removed if lines[index - 1][:1] == "+" else added).append(line)
+            (removed if before[:1] == "+" else added).append(line)
         else:
             result += [*removed, *added, _header(line)]
             removed, added = [], []
     return "".join([*result, *removed, *added])
-
-
-def _next(lines: Sequence[str], index: int) -> str:
-    return lines[index + 1] if index + 1 < len(lines) else ""
 
 
 def _exchanged(removed: str, added: str) -> tuple[str, str]:

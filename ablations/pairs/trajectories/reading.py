@@ -8,7 +8,6 @@ pass keeps short fields; messages are read on demand.
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,6 @@ class Task:
     ``smith``: made by SWE-smith, whose tasks have the patch that introduces the fault.
     """
 
-    id: str
     repository: str | None
     commit: str | None
     issue: str | None
@@ -69,52 +67,27 @@ class Task:
     smith: bool = False
 
 
-class Rows(ABC):
-    """The rows of one file, by number."""
+def _json_rows(path: Path) -> Rows:
+    """Return JSON lines, a list of objects, or the one object of a ``.traj.json``."""
+    if path.suffix == ".jsonl":
+        return JsonLines(path, remedy="")
+    value = document(path)
+    rows = value if isinstance(value, list) else [value]
+    if not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{path} holds no JSON objects")
+    name = path.name.removesuffix(".json").removesuffix(".traj")
+    return [{"instance_id": name, **_submitted(row), **row} for row in rows]
 
+
+def _submitted(row: Row) -> Row:
+    """Return the patch that mini-swe-agent puts under ``info``, nothing where there is none."""
+    info = row.get("info")
+    patch = info.get("submission") if isinstance(info, dict) else None
+    return {"patch": patch} if patch else {}
+
+
+class _ParquetRows:
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Row]: ...
-
-    @abstractmethod
-    def row(self, index: int) -> Row:
-        """Return one row."""
-
-
-class _JsonRows(Rows):
-    """JSON lines, a list of objects, or the one object of a ``.traj.json``."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._rows: Sequence[Row]
-        if path.suffix == ".jsonl":
-            self._rows = JsonLines(path, remedy="")
-            return
-        value = document(path)
-        rows = value if isinstance(value, list) else [value]
-        if not all(isinstance(row, dict) for row in rows):
-            raise UsageError(f"{path} holds no JSON objects")
-        self._rows = [self._named(row) for row in rows]
-
-    def _named(self, row: Row) -> Row:
-        """Return a row; mini-swe-agent puts its submission under ``info``."""
-        info = row.get("info") if isinstance(row.get("info"), dict) else {}
-        name = self.path.name.removesuffix(".json").removesuffix(".traj")
-        patch = (info or {}).get("submission")
-        return {"instance_id": name, **({"patch": patch} if patch else {}), **row}
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows)
-
-    def row(self, index: int) -> Row:
-        return self._rows[index]
-
-
-class _ParquetRows(Rows):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
         import pyarrow.lib
         from pyarrow import parquet
 
@@ -122,44 +95,45 @@ class _ParquetRows(Rows):
             self._file = parquet.ParquetFile(path)
         except (OSError, pyarrow.lib.ArrowException) as error:
             raise UsageError(f"{path} is not a parquet file: {error}") from error
-        self._group = -1
+        self._path, self._group = path, -1
         self._rows: Sequence[Row] = []
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self._file.iter_batches(batch_size=64):
             yield from batch.to_pylist()
 
-    def row(self, index: int) -> Row:
+    def __getitem__(self, index: int) -> Row:
         start = 0
         for group in range(self._file.num_row_groups):
             number = self._file.metadata.row_group(group).num_rows
             if index < start + number:
                 if group != self._group:
-                    self._group, self._rows = group, rows_of_group(self._file, self.path, group)
+                    self._group, self._rows = group, rows_of_group(self._file, self._path, group)
                 return self._rows[index - start]
             start += number
         raise IndexError(index)
 
 
-def open_rows(path: Path) -> list[Rows]:
-    """Return the files of a path, sorted by name.
+Rows = Sequence[Row] | _ParquetRows
+"""The rows of one file, by number."""
 
-    Raises:
-        UsageError: there are none, or none in a known format.
-    """
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _readable(file))
-        if not files:
-            raise UsageError(f"{path} holds no .parquet, .jsonl or .json file")
-        return [rows for file in files for rows in open_rows(file)]
-    if not path.is_file():
+
+def open_rows(path: Path) -> dict[Path, Rows]:
+    """Return the rows of a file, or of a folder's files by name; `UsageError` if there are none."""
+    if path.is_file():
+        return {path: _ParquetRows(path) if path.suffix == ".parquet" else _json_rows(path)}
+    if not path.is_dir():
         raise UsageError(f"there is no file or folder {path}")
-    return [_ParquetRows(path) if path.suffix == ".parquet" else _JsonRows(path)]
-
-
-def _readable(file: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.parts[-2:])
-    return file.is_file() and not hidden and file.suffix in (".parquet", ".jsonl", ".json")
+    files = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix in (".parquet", ".jsonl", ".json")
+        and not any(part.startswith(".") for part in file.parts[-2:])
+        and file.is_file()
+    ]
+    if not files:
+        raise UsageError(f"{path} holds no .parquet, .jsonl or .json file")
+    return {file: open_rows(file)[file] for file in files}
 
 
 def value_of(row: Row, field: str) -> Any:
@@ -225,8 +199,7 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
     the agent's own patch is the reference if it resolved the issue.
     """
     is_task = messages is None
-    name = str(value_of(row, "instance"))
-    smith = _SMITH.match(name)
+    smith = _SMITH.match(str(value_of(row, "instance")))
     repository, commit = text_of(row, "repository"), text_of(row, "commit")
     if smith:  # each code base is a repository of its own, named by its commit
         repository, commit = f"{smith[1]}/{smith[2]}", smith[3]
@@ -234,7 +207,7 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
     if patch is None and _resolved(row) is not False:
         patch = text_of(row, "patch")
     issue = text_of(row, "issue") or issue_of(messages or ())
-    return Task(name, repository, commit, issue, patch, is_task and smith is not None)
+    return Task(repository, commit, issue, patch, is_task and smith is not None)
 
 
 # The issue in agents' prompts: <pr_description>...</pr_description>; not <files>.

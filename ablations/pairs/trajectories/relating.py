@@ -19,13 +19,9 @@ Similarity = Callable[[str, str], float]
 def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25) -> Similarity:
     """Return a function giving the similarity of two ids' texts, in about [0, 1].
 
-    Args:
-        texts: all texts by id, for BM25's word frequencies.
-        ids: those that will be compared.
-        measure: ``bm25``, or a folder or Hub id of a sentence-transformers model.
-
-    Raises:
-        UsageError: the package for the measure is missing, or the model cannot be loaded.
+    ``texts`` are all, for BM25's word frequencies, ``ids`` those to be compared; ``measure`` is
+    ``bm25``, or a folder or Hub id of a sentence-transformers model. Raises `UsageError` if its
+    package is missing, or the model cannot be loaded.
     """
     return _bm25(texts) if measure == BM25 else _cosine(texts, sorted(set(ids)), measure)
 

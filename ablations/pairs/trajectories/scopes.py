@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import permutations
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -90,8 +91,7 @@ def scopes_of(path: str, hunk: Any) -> Scopes:
     result = Scopes(frozenset())
     if suffix in _TEXTS or len(hunk) > _MOST_LINES:
         return Scopes(frozenset(), suffix not in _TEXTS)
-    for side in ("is_removed", "is_added"):
-        other = "is_added" if side == "is_removed" else "is_removed"
+    for side, other in permutations(("is_removed", "is_added")):
         lines = [line for line in hunk if not getattr(line, other) and line.line_type != "\\"]
         changed = [
             index for index, line in enumerate(lines) if getattr(line, side) and line.value.strip()
@@ -115,14 +115,10 @@ def scopes_in(
     unnamed = False
     for index in changed:
         chain, complete = _chain(lines, heads, index + 1, language)
-        names |= _prefixes(chain)
+        # Of A, f they are A and A.f.
+        names |= {".".join(chain[:end]) for end in range(1, len(chain) + 1)} - {UNKNOWN}
         unnamed |= not chain and not complete
     return Scopes(frozenset(names), unnamed)
-
-
-def _prefixes(chain: Sequence[str]) -> set[str]:
-    """Return the qualified names of a chain: for A, f they are A and A.f."""
-    return {".".join(chain[:end]) for end in range(1, len(chain) + 1)} - {UNKNOWN}
 
 
 def same_scopes(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType
 
-from ablations.training.steps.objective import (
-    SelectionLoss,
-)
+from ablations.training.steps.objective import SelectionLoss
 
 # Per step, over micro-steps and processes: means over its selection prompts, and counts.
 _MEANS = ("loss", "ca/loss", "ca/accuracy", "ca/margin", "ca/clipped_wrong")

@@ -49,16 +49,14 @@ def selection_loss(
 
     The two-sided clip is the paper's. Its gradient is zero where abs(D) > c, so also where the
     model is confidently wrong; ``upper`` clips only at +c and keeps that gradient. With ``none``
-    the loss is the cross-entropy over the two letters.
+    the loss is the cross-entropy over the two letters. Raises `ValueError` if a shape, c or the
+    form is wrong.
 
     Args:
         letter_logits: shape (n, 2), the logits of the first and the second letter.
         supports_first: shape (n,), boolean: whether the first letter's context supports.
         clip: c > 0 in logits; required by every form but ``none``.
         form: "two-sided", "upper" or "none".
-
-    Raises:
-        ValueError: a shape, c or the form is wrong.
     """
     _check(letter_logits, supports_first, clip, form)
     first, second = letter_logits.float().unbind(dim=1)
@@ -97,11 +95,8 @@ def letter_cross_entropy(logits: torch.Tensor, letters: torch.Tensor) -> torch.T
     """Return the cross-entropy of the right letter over the whole vocabulary, shape (n,).
 
     The loss of the control ``da-joint-sft``: ordinary supervised training on the letter.  Over the
-    two letters alone it would be L_CA without a clip.
-
-    Args:
-        logits: shape (n, vocabulary), the next-token logits at the answer position.
-        letters: shape (n,), the token of the right letter.
+    two letters alone it would be L_CA without a clip. ``logits``, shape (n, vocabulary), are the
+    next-token logits at the answer position, ``letters``, shape (n,), the right letters' tokens.
     """
     return torch.nn.functional.cross_entropy(logits.float(), letters, reduction="none")
 
@@ -114,15 +109,9 @@ def check_head(model: Any, ids: torch.Tensor, temperature: float) -> None:
     """Check that GRPO trains on the log-probabilities of the model's own logits.
 
     TRL computes them from the hidden states and the output layer. A model that transforms its
-    logits would be trained on other probabilities than it samples from.
-
-    Args:
-        model: with TRL's fused head; its train or eval mode is restored.
-        ids: shape (1, tokens), of text.
-        temperature: that of rollouts.
-
-    Raises:
-        UsageError: they differ by more than rounding.
+    logits would be trained on other probabilities than it samples from. Raises `UsageError` if they
+    differ by more than rounding. ``model`` has TRL's fused head, and keeps its train or eval mode;
+    ``ids``, shape (1, tokens), are of text; ``temperature`` is that of rollouts.
     """
     training = model.training
     model.eval()

@@ -51,8 +51,7 @@ class OwnObjective:
     def prompts(self, prompter: Prompter, pairs: Sequence[AnyPair]) -> SelectionBatch:
         """Return the conversations that the loss asks about.
 
-        Raises:
-            UsageError: the function fails, or returns something else; names the pair.
+        Raises `UsageError` if the function fails, or returns something else; names the pair.
         """
         asked = [self._asked(pair) for pair in pairs]
         for pair, answers in zip(pairs, asked, strict=True):
@@ -65,13 +64,18 @@ class OwnObjective:
                 raise UsageError(f"{self._of(pair)}: {error}") from error
         return replace(prompter.followed(asked), pairs=tuple(pairs))
 
+    def judge(
+        self, logits: torch.Tensor, batch: SelectionBatch
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Return the mean loss over a batch's pairs, a scalar, and its log values; see `losses`."""
+        losses = self.losses(logits, batch)
+        return losses.mean(), {"loss": losses.sum().item(), "prompts": float(len(losses))}
+
     def losses(self, logits: torch.Tensor, batch: SelectionBatch) -> torch.Tensor:
         """Return the loss of each pair, shape (pairs,).
 
-        ``logits``, shape (answers, kept, vocabulary), are those of the last positions.
-
-        Raises:
-            UsageError: the function fails, or does not return a finite scalar with a gradient.
+        ``logits``, shape (answers, kept, vocabulary), are those of the last positions. Raises
+        `UsageError` if the function fails, or does not return a finite scalar with a gradient.
         """
         tokens = batch.tensors["input_ids"].to(logits.device)
         rows = iter(

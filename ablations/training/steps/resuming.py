@@ -12,12 +12,7 @@ from typing import Any
 
 import torch
 from transformers import TrainerState
-from transformers.trainer import (
-    OPTIMIZER_NAME,
-    SCALER_NAME,
-    SCHEDULER_NAME,
-    TRAINER_STATE_NAME,
-)
+from transformers.trainer import OPTIMIZER_NAME, SCALER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from harness.errors import UsageError, first_line
 

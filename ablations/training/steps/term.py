@@ -11,12 +11,7 @@ import torch
 from ablations.training.prompting import LetterTokens, Prompter, SelectionBatch
 from ablations.training.schedule import ArmView, Exposures
 from ablations.training.steps.measures import sums_of
-from ablations.training.steps.objective import (
-    Clip,
-    SelectionLoss,
-    letter_cross_entropy,
-    selection_loss,
-)
+from ablations.training.steps.objective import Clip, letter_cross_entropy, selection_loss
 from ablations.training.steps.own_loss import OwnObjective
 from benchmarks.pairs.selection import LETTERS, AnyPair
 
@@ -29,8 +24,11 @@ class Objective:
 
     ``selection``: L_CA over the two letters' logits. ``cross-entropy``: of the letter over the
     vocabulary. ``answer``: of the letter and the end of the turn, as in supervised training.
+    ``letters`` are the tokens of the two option letters; if there are several forms, L_CA takes
+    the likelier and the other losses teach the first.
     """
 
+    letters: LetterTokens
     kind: LossKind = "selection"
     coefficient: float = 1.0
     clip: float | None = 10.0
@@ -43,45 +41,41 @@ class Objective:
 
     def prompts(self, prompter: Prompter, pairs: Sequence[AnyPair]) -> SelectionBatch:
         """Return the selection prompts of pairs."""
-        return prompter.answered(pairs) if self.kind == "answer" else prompter.selection(pairs)
+        return prompter.selection(pairs, answered=self.kind == "answer")
 
     def judge(
-        self, logits: torch.Tensor, batch: SelectionBatch, letters: LetterTokens
-    ) -> tuple[torch.Tensor, SelectionLoss]:
-        """Return the training losses, shape (n,), and L_CA of the same n prompts.
+        self, logits: torch.Tensor, batch: SelectionBatch
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Return the mean loss over a batch's pairs, a scalar, and its log values.
 
-        ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt;
-        ``letters`` are the tokens of the two option letters; if there are several forms, L_CA takes
-        the likelier and the other losses teach the first.
+        ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt.
         """
         first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
         at_letter = logits[:, -batch.kept]
-        pairs = torch.stack([at_letter[:, list(forms)].amax(dim=1) for forms in letters], dim=1)
+        pairs = torch.stack(
+            [at_letter[:, list(forms)].amax(dim=1) for forms in self.letters], dim=1
+        )
         contrast = selection_loss(pairs, first, clip=self.clip, form=self.form)
         if self.kind == "selection":
-            return contrast.losses, contrast
-        right = torch.where(first, letters[0][0], letters[1][0])
+            return batch.mean(contrast.losses), sums_of(contrast.losses, contrast)
+        right = torch.where(first, self.letters[0][0], self.letters[1][0])
         losses = letter_cross_entropy(at_letter, right)
         if self.kind == "answer":
             end = batch.tensors["input_ids"][:, -1].to(logits.device)
             losses = (losses + letter_cross_entropy(logits[:, -2], end)) / 2
         # These losses are not clipped, so no gradient is lost.
-        return losses, replace(contrast, clipped_wrong=torch.zeros_like(contrast.margins))
+        contrast = replace(contrast, clipped_wrong=torch.zeros_like(contrast.margins))
+        return batch.mean(losses), sums_of(losses, contrast)
 
 
 @dataclass
 class SelectionTerm:
-    """The selection term of a training run: which pairs, their prompts and their loss.
-
-    ``letters`` are the tokens of the two option letters, checked by the caller; a custom loss asks
-    for none.
-    """
+    """The selection term of a training run: which pairs, their prompts and their loss."""
 
     view: ArmView
     exposures: Exposures
     prompter: Prompter
     objective: Objective | OwnObjective
-    letters: LetterTokens = ((), ())
 
     def batch(
         self, step: int, part: int, parts: int, together: int
@@ -98,17 +92,3 @@ class SelectionTerm:
         mine = self.exposures.share(step, part, parts)
         pairs = [self.view.pair(index) for index in mine or shown[:1]]
         return self.objective.prompts(self.prompter, pairs), len(mine) / len(shown)
-
-    def judge(
-        self, logits: torch.Tensor, batch: SelectionBatch
-    ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Return the mean loss over a batch's pairs, a scalar, and its log values.
-
-        ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt.
-        """
-        if isinstance(self.objective, OwnObjective):
-            losses = self.objective.losses(logits, batch)
-            sums = {"loss": losses.sum().item(), "prompts": float(len(losses))}
-            return losses.mean(), sums
-        losses, contrast = self.objective.judge(logits, batch, self.letters)
-        return batch.mean(losses), sums_of(losses, contrast)

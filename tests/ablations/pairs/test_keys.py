@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from ablations.pairs.soundness.keys import keys, separated
-from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA
+from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA, keys, separated
 from benchmarks.micro.data.pairs import pairs
 from benchmarks.pairs.selection import WrittenPair
 from benchmarks.pairs.template import PairTemplate

@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ablations.pairs.soundness.contamination import (
     of_item,
     of_pair,
+    repeats,
     tainted,
     write_taints,
 )
 from ablations.pairs.soundness.likeness import alike, copies, print_of
-from ablations.pairs.soundness.repeats import repeats
 from ablations.pairs.soundness.shortcuts import clusters, read, shortcuts
 from ablations.statistics.exclusions import read_exclusions
 from benchmarks.micro.data.pairs import DOMAINS, Domain, pairs, tasks

@@ -73,7 +73,7 @@ def test_selection_reads_the_letter_and_not_the_first_word_of_a_thought() -> Non
     assert plain.opening == ""
     for one, other in (
         (thinking.selection([pair]), plain.selection([pair])),
-        (thinking.answered([pair]), plain.answered([pair])),
+        (thinking.selection([pair], answered=True), plain.selection([pair], answered=True)),
     ):
         assert one.tensors["input_ids"].tolist() == other.tensors["input_ids"].tolist()
     messages = both_orders(pair)[0].messages

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ablations.data.check import check_texts
-from ablations.data.sources import open_items
+from ablations.data.items import open_items
 from benchmarks.pair_sources import open_pairs
 from harness.errors import UsageError
 from tests.ablations import tiny

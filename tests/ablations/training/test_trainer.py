@@ -220,7 +220,7 @@ def test_a_blank_goes_before_letters_that_are_tokens_only_with_one() -> None:
         (vocabulary[" A"],),
         (vocabulary[" B"],),
     )
-    taught = prompter.answered([pair]).tensors["input_ids"][:, -2:].tolist()
+    taught = prompter.selection([pair], answered=True).tensors["input_ids"][:, -2:].tolist()
     assert taught == [[vocabulary[" A"], vocabulary["$"]], [vocabulary[" B"], vocabulary["$"]]]
 
 
@@ -232,7 +232,7 @@ def test_pixels_padded_to_a_row_per_prompt_stay_with_their_prompt(images: list[i
     import torch
     from trl.trainer.utils import split_pixel_values_by_grid
 
-    from ablations.training.steps.forward import pixel_rows
+    from ablations.training.steps.trainer import pixel_rows
 
     batch: dict[str, Any] = {
         "pixel_values": torch.arange(4)[:, None].expand(4, 3),
@@ -357,7 +357,7 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     from trl import GRPOTrainer
     from trl.trainer.utils import FusedCausalLMOutput
 
-    from ablations.training.steps.forward import SelectionForwardHook, WithSelection
+    from ablations.training.steps.trainer import SelectionForwardHook, WithSelection
 
     assert version("trl") == "1.16.0", "read the trainer's private parts again, then pin anew"
     assert list(inspect.signature(GRPOTrainer._generate).parameters) == ["self", "prompts"]

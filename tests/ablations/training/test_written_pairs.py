@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ablations.arms import arm
 from ablations.data.check import check_unrelated_available, survey
-from ablations.data.sources import open_items, row_counts
+from ablations.data.items import open_items, row_counts
 from ablations.settings import LATER, Settings
 from ablations.statistics.contrasts import BASELINE, METHOD
 from ablations.study.jobs import jobs
@@ -568,7 +568,7 @@ def test_one_order_gives_the_authors_loss(tmp_path: Path) -> None:
     blanks = [blank for blank in ("", "\u0120") if {f"{blank}A", f"{blank}B"} <= vocabulary.keys()]
     with torch.no_grad():
         logits = model(**batch.tensors, logits_to_keep=1).logits
-        losses, _ = Objective(clip=5.0).judge(logits, batch, letters)
+        loss, _ = Objective(letters, clip=5.0).judge(logits, batch)
         theirs = []
         for row in rows:
             chat = [{"role": "user", "content": row["prompt"]}]
@@ -583,7 +583,7 @@ def test_one_order_gives_the_authors_loss(tmp_path: Path) -> None:
                 for letter in (row["correct_answer"], "AB"[row["correct_answer"] == "A"])
             )
             theirs.append(-torch.sigmoid((right - wrong).clamp(-5, 5)).log())
-    assert batch.mean(losses).item() == pytest.approx(torch.stack(theirs).mean().item(), abs=1e-6)
+    assert loss.item() == pytest.approx(torch.stack(theirs).mean().item(), abs=1e-6)
 
 
 def test_a_pair_in_one_order_weighs_as_much_as_one_in_both() -> None:
