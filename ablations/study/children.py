@@ -110,10 +110,7 @@ class ProcessPool:
         folder = f"{log.parent.parent.name}/{log.parent.name}: " if self._several else ""
         last = ""
         assert command.stderr is not None
-        with (
-            open(log, "a", encoding="utf-8", opener=plain.opener) as kept,
-            command.stderr as lines,
-        ):
+        with open(log, "a", encoding="utf-8", opener=plain.opener) as kept, command.stderr as lines:
             for line in lines:
                 kept.write(line)
                 kept.flush()

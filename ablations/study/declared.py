@@ -109,8 +109,7 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def study_path(name: str) -> Path:
     """Return the path of a study file, or of a shipped one given by name.
 
-    Raises:
-        UsageError: there is no such file.
+    Raises `UsageError` if there is no such file.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
@@ -185,8 +184,7 @@ def roles_of(study: StudyFile) -> dict[str, Role | None]:
 def design_of(study: StudyFile) -> Design:
     """Return the roles and the steps of the tests; without listed steps, those the roles imply.
 
-    Raises:
-        UsageError: a contrast names an unknown arm or role, or a step is not a known one.
+    Raises `UsageError` if a contrast names an unknown arm or role, or a step is not a known one.
     """
     roles = roles_of(study)
     design = Design.of(roles)
@@ -289,8 +287,7 @@ class Reader:
     def request(self, out: Path, given: Mapping[str, Any]) -> Request:
         """Return the request; ``given`` holds fields of `Request` and `Rules`, None if not given.
 
-        Raises:
-            UsageError: a source is missing, or a setting is wrong.
+        Raises `UsageError` if a source is missing, or a setting is wrong.
         """
         study, design = self._study, design_of(self._study)
         fields: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from ablations.statistics.stored import current
 from ablations.study.jobs import MARKER, MEASURED
-from ablations.study.study import Report, stored_report
+from ablations.study.study import stored_report
 from harness.errors import UsageError
 from harness.files.locking import is_held
 from harness.files.typed_json import record
@@ -65,32 +65,29 @@ def _line(folder: Path) -> StudyLine | None:
         if "plan" not in written and "settings" in written:
             return None
         plan = record(_Plan, current(written)["plan"])
-        report = _report(folder)
+        report = stored_report(folder) if (folder / "analysis.json").exists() else None
     except (UsageError, KeyError, ValueError) as error:
         return StudyLine(folder, "unreadable", reason=f"{folder / 'plan.json'}: {error}")
-    arms = plan["arms"]
-    training = [(name, n) for name, n in _models(arms) if arms[name]["origin"] == "train"]
-    asked = [(name, n) for name, n in _models(arms) if arms[name]["origin"] != "runs"]
-    places = [folder / "arms" / name / f"seed-{n}" / MARKER for name, n in training]
+    models = [
+        (name, seed, arm["origin"])
+        for name, arm in plan["arms"].items()
+        for seed in range(arm["seeds"])
+    ]
+    trained = [
+        (folder / "arms" / name / f"seed-{seed}" / MARKER).exists()
+        for name, seed, origin in models
+        if origin == "train"
+    ]
+    asked = [
+        (folder / "runs" / f"{name}-seed-{seed}" / MEASURED).exists()
+        for name, seed, origin in models
+        if origin != "runs"
+    ]
     line = StudyLine(
-        folder,
-        "stopped",
-        plan["suite"],
-        sum(place.exists() for place in places),
-        len(training),
-        sum((folder / "runs" / f"{name}-seed-{n}" / MEASURED).exists() for name, n in asked),
-        len(asked),
+        folder, "stopped", plan["suite"], sum(trained), len(trained), sum(asked), len(asked)
     )
     if report is not None:
         state = "complete" if report.complete else "incomplete"
         scores = {arm: fmean(seeds) for arm, seeds in report.macro.items() if seeds}
         line = dataclasses.replace(line, state=state, verdict=report.verdict, scores=scores)
     return dataclasses.replace(line, state="running") if is_held(folder) else line
-
-
-def _models(arms: Mapping[str, _Arm]) -> list[tuple[str, int]]:
-    return [(name, seed) for name, arm in arms.items() for seed in range(arm["seeds"])]
-
-
-def _report(folder: Path) -> Report | None:
-    return stored_report(folder) if (folder / "analysis.json").exists() else None

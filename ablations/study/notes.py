@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from ablations.arguments import setting
 from ablations.arms import ARMS
 from ablations.statistics.analysis import CLUSTERED
 from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import ScoreTable, side_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.study.contents import setting
 from ablations.study.plan import ArmPlan, Plan
 from ablations.training.claim import loss_of
 from harness.errors import UsageError
@@ -97,7 +97,10 @@ def external_notes(plan: Plan) -> list[str]:
     if not paths:
         return []
     notes = [_times(", ".join(arm.arm for arm in external), paths, _written(plan.folder))]
-    if others := [folder.name for folder in _others(plan.folder) if _uses(folder, external)]:
+    folder = plan.folder.resolve()
+    studies = sorted(path.parent for path in folder.parent.glob("*/plan.json"))
+    others = [study.name for study in studies if study != folder and _uses(study, external)]
+    if others:
         notes.append(
             f"runs of this study are also in {', '.join(others)}: one set of runs supports one "
             "planned question, and further verdicts on it are not independent"
@@ -140,11 +143,6 @@ def _written(folder: Path) -> str | None:
         return str(read_json(folder / "plan.json").get("written"))
     except UsageError:
         return None
-
-
-def _others(folder: Path) -> list[Path]:
-    studies = sorted(path.parent for path in folder.resolve().parent.glob("*/plan.json"))
-    return [path for path in studies if path != folder.resolve()]
 
 
 def _uses(study: Path, arms: Sequence[ArmPlan]) -> bool:

@@ -14,14 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ablations.arguments import (
-    hashed,
-    hashed_setting,
-    named,
-    run_sources,
-    setting,
-    training_sources,
-)
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
 from ablations.settings import LATER, read_recipe
 from ablations.statistics.contrasts import Rules
@@ -32,10 +24,16 @@ from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from ablations.study.contents import (
     data_content,
+    hashed,
+    hashed_value,
+    named,
     reads_otherwise,
+    run_sources,
+    setting,
     suite_content,
     suite_name,
     suite_words,
+    training_sources,
 )
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError, unknown
@@ -90,9 +88,9 @@ class Recipe:
         made = {
             "arm": Path(file).name + colon + attribute,
             "args": hashed(self.args, folders=study is not None),
-            **({"sources": of_args} if of_args else {}),
+            **_given(sources=of_args),
             **self._data(study),
-            **({"code": source} if (source := ARMS[self.arm].source) else {}),
+            **_given(code=ARMS[self.arm].source),
         }
         return {} if made == {"arm": name, "args": []} else {"train": made}
 
@@ -149,6 +147,11 @@ class Request:
     def train_words(self, name: str) -> tuple[str, ...]:
         """Return an arm's training arguments: those of all arms, then its own."""
         return (*self.train_args, *self.recipe(name).args)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Return the values that are not empty: fields added later, hashed only if set."""
+    return {name: value for name, value in values.items() if value}
 
 
 def _rules(rules: Rules) -> dict[str, Any]:
@@ -208,13 +211,12 @@ class Plan:
         asked = self.request
         exclude = self.exclude if self.planned_exclude is None else self.planned_exclude
         named = _sources(asked) if self.sources else {}
+        design = {} if asked.design == STANDARD else dataclasses.asdict(asked.design)
         return {
             "schema": SCHEMA,
             "suite": suite_name(asked.suite) if "suite" in named else asked.suite,
             "benchmarks": dict(self.benchmarks),
-            "settings": sorted(
-                hashed_setting(each, folders=self.sources) for each in asked.settings
-            ),
+            "settings": sorted(hashed_value("set", each, self.sources) for each in asked.settings),
             "limit": asked.limit,
             "probe": None if asked.probe is None else data_content(asked.probe, ()),
             "model": self.model,
@@ -237,10 +239,7 @@ class Plan:
             },
             "contrasts": [contrast.name for contrast in self.contrasts],
             "rules": _rules(asked.rules),
-            **({"dtype": self.dtype} if self.dtype else {}),
-            **({"sources": named} if named else {}),
-            **({"exclude": listed(exclude)} if exclude else {}),
-            **({"design": dataclasses.asdict(asked.design)} if asked.design != STANDARD else {}),
+            **_given(dtype=self.dtype, sources=named, exclude=listed(exclude), design=design),
         }
 
     @property
@@ -377,6 +376,10 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
             f"in the same order (matching {request.matching}): use --matching steps, or another "
             "variance"
         )
+    return _pairing(request, paired)
+
+
+def _pairing(request: Request, paired: tuple[str, ...]) -> Request:
     return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
@@ -394,7 +397,9 @@ def _as_stored(planned: Plan) -> Plan:
     except UsageError:
         return planned  # none, or corrupt: `commit` reports it
     data = {True: planned.data, False: _data(planned.request, planned.arms, ())}
+    pairs = planned.request.rules.paired
     names = [contrast.name for contrast in planned.contrasts]
+    tested = tuple(name for name in pairs if name in names)
     once = tuple(
         dataclasses.replace(arm, seeds=1, content=arm.content[:1], paths=arm.paths[:1])
         if arm.arm == planned.request.design.start and arm.origin != "runs"
@@ -404,7 +409,7 @@ def _as_stored(planned: Plan) -> Plan:
     older = [
         dataclasses.replace(
             planned,
-            request=_paired_only(planned.request, paired),
+            request=_pairing(planned.request, paired),
             arms=arms,
             dtype=dtype,
             schema=schema,
@@ -415,7 +420,7 @@ def _as_stored(planned: Plan) -> Plan:
         # without a dtype; in schema 1; without the contents of what arguments name: folders by
         # path.
         for paired, arms, dtype, schema, sources in product(
-            (planned.request.rules.paired, names),
+            (pairs, tested),
             (planned.arms, once),
             (planned.dtype, None),
             (SCHEMA, 1),
@@ -423,16 +428,12 @@ def _as_stored(planned: Plan) -> Plan:
         )
     ]
     if planned.exclude and has_scores(planned.folder):
-        exclude = _stored_exclude(document)
+        content = document.get("plan")
+        stored: Any = content.get("exclude") if isinstance(content, dict) else None
+        whole = fits(stored, dict[str, list[str]])
+        exclude = {name: frozenset(items) for name, items in stored.items()} if whole else {}
         older += [dataclasses.replace(each, planned_exclude=exclude) for each in older]
     return next((each for each in older if each.hash == document.get("hash")), planned)
-
-
-def _stored_exclude(document: Mapping[str, Any]) -> Exclusions:
-    content = document.get("plan")
-    exclude: Any = content.get("exclude", {}) if isinstance(content, dict) else {}
-    whole = fits(exclude, dict[str, list[str]])
-    return {name: frozenset(items) for name, items in exclude.items()} if whole else {}
 
 
 def late_note(planned: Plan) -> list[str]:
@@ -441,11 +442,6 @@ def late_note(planned: Plan) -> list[str]:
         return []
     own = "without the items that it names" if planned.planned_exclude else "with them"
     return [f"--exclude was given after scores were there: the planned result is that {own}"]
-
-
-def _paired_only(request: Request, names: Sequence[str]) -> Request:
-    paired = tuple(name for name in request.rules.paired if name in names)
-    return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
 def _measuring_dtype(base: Path, request: Request, arms: Sequence[ArmPlan]) -> str | None:
@@ -520,14 +516,12 @@ def _needed(value: str | None, option: str) -> str:
 
 
 def _names(request: Request) -> list[str]:
-    external = [*request.checkpoints, *request.runs]
-    for name in external:
-        if external.count(name) > 1:
-            raise UsageError(f"{name} is given twice: use --checkpoints or --runs, not both")
+    if both := [name for name in request.checkpoints if name in request.runs]:
+        raise UsageError(f"{both[0]} is given twice: use --checkpoints or --runs, not both")
     chosen = request.arms
     if chosen is None:
         chosen = DEFAULT_ARMS if request.model is not None else ()
-    names = {*chosen, *external}
+    names = {*chosen, *request.checkpoints, *request.runs}
     for name in names:
         if name not in request.order:
             raise UsageError(
@@ -576,9 +570,9 @@ def _a_checkpoint(request: Request) -> Path | None:
     """Return the folder of a model that the study measures, None if all are runs."""
     if request.model is None:
         return next((paths[0] for paths in request.checkpoints.values()), None)
-    folder = Path(request.model)
-    known = (folder / "config.json").is_file()
-    return folder if known else identify(request.model, None, None).checkpoint
+    if (Path(request.model) / "config.json").is_file():
+        return Path(request.model)
+    return identify(request.model, None, None).checkpoint
 
 
 def run_options(request: Request) -> Mapping[str, Any]:
@@ -634,12 +628,11 @@ def _evaluation(request: Request) -> tuple[SimpleNamespace, InForce]:
 def _sources(request: Request) -> dict[str, Any]:
     """Return hashes of what the shared arguments and the suite name; empty if nothing."""
     run_args = request.run_args
-    found: dict[str, Any] = {
-        "train": training_sources(request.train_args),
-        "run": run_sources(run_options(request), run_args) if run_args else {},
-        "suite": suite_content(request.suite),
-    }
-    return {name: value for name, value in found.items() if value}
+    return _given(
+        train=training_sources(request.train_args),
+        run=run_sources(run_options(request), run_args) if run_args else {},
+        suite=suite_content(request.suite),
+    )
 
 
 def has_scores(folder: Path) -> bool:
@@ -684,14 +677,13 @@ def commit(planned: Plan) -> None:
     path = planned.folder / "plan.json"
     if path.exists():
         stored = read_plan(planned.folder)
-        content = stored["plan"]
         if stored["hash"] == planned.hash:
             return
         if has_scores(planned.folder):
             asked = parse(json_text(planned.content))  # with lists, like the stored one
             raise UsageError(
                 f"{planned.folder} has scores, and its plan differs in "
-                f"{', '.join(_changed(content, asked))}: a plan is fixed before scores "
+                f"{', '.join(_changed(stored['plan'], asked))}: a plan is fixed before scores "
                 "are read; give the study another --name"
             )
     elif has_scores(planned.folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -13,21 +13,14 @@ from ablations.statistics.comparison.sides import A, B, Comparison, read_sides
 from ablations.statistics.comparison.stored import read_comparison
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.design import power
-from ablations.statistics.design.needs import (
-    ItemsDesign,
-    Needs,
-    SeedsDesign,
-    Target,
-    sampling_part,
-)
+from ablations.statistics.design.needs import ItemsDesign, Needs, SeedsDesign, Target, sampling_part
 from ablations.statistics.estimates import Components, pooled_variance
 from ablations.statistics.lines import MEAN, BenchmarkLine, Line, Macro
 from ablations.statistics.scores import temperature_of
-from ablations.study.plan import read_plan
+from ablations.study.plan import judged_by, read_plan
 from ablations.study.study import Report, stored_report
 from harness.errors import UsageError
 from harness.files.text import counted
-from harness.files.typed_json import record
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
@@ -80,10 +73,8 @@ class _Basis:
 def size(source: Path, effect: float | None, wanted: float | None) -> Sizing:
     """Return what an effect (default: the planned one) needs at the planned power.
 
-    ``source`` is a study's folder, or the output of ``harness compare --json``.
-
-    Raises:
-        UsageError: it is neither, or the power is not above alpha.
+    ``source`` is a study's folder, or the output of ``harness compare --json``. Raises `UsageError`
+    if it is neither, or the power is not above alpha.
     """
     if not source.exists():
         raise UsageError(f"{source} does not exist: give a study or a saved comparison")
@@ -200,32 +191,48 @@ def _of_arms(found: Comparison, rules: Rules) -> _Basis:
     sampled = any(temperature_of(run.manifest) > 0 for run in runs)
     repeats = repeats_of([row for run in runs for row in run.benchmarks])
     items = {line.benchmark: line.items for line in found.benchmarks}
+    scores = {
+        name: [
+            [row.strict for run in side for row in run.benchmarks
+             if row.benchmark == name and row.strict is not None]
+            for side in found.runs
+        ]
+        for name in items
+    }  # fmt: skip
+    of = _mean([Components(s.training_sd**2, s.decoding_sd**2) for s in found.spread])
     seeds = min(side.seeds for side in found.spread)
+    designs = _over_seeds(of, seeds, scores, items, (sampled, repeats))
+    return _Basis("arms", _measured(seeds, of), designs, rules, (BY_SEED,))
 
-    def design(name: str, of: Components) -> SeedsDesign:
-        n = items.get(name, sum(items.values()))
+
+def _over_seeds(
+    of: Components,
+    seeds: int,
+    scores: Mapping[str, Sequence[Sequence[float]]],
+    items: Mapping[str, int],
+    asked: tuple[bool, Mapping[str, int]],
+) -> Designs:
+    """Return the designs of every benchmark, by the scores of each side's seeds, and of the mean.
+
+    ``asked``: whether answers were sampled, and how many per item.
+    """
+    sampled, repeats = asked
+
+    def design(name: str, of: Components, n: int) -> SeedsDesign:
         return SeedsDesign(of, seeds, n, repeats.get(name, 1), sampled)
 
-    designs: dict[str, ItemsDesign | SeedsDesign | None] = {}
-    for name in items:
-        sides = [_scores(side, name) for side in found.runs]
-        known = len(sides) == 2 and min(map(len, sides)) > 1
-        variance = pooled_variance([np.array(side) for side in sides])[0] if known else 0.0
-        designs[name] = design(name, Components(float(variance), 0.0)) if known else None
-    of = _mean([Components(s.training_sd**2, s.decoding_sd**2) for s in found.spread])
-    designs[MEAN] = design(MEAN, of)
-    return _Basis("arms", _measured(seeds, of), designs, rules, (BY_SEED,))
+    designs: dict[str, ItemsDesign | SeedsDesign | None] = dict.fromkeys(scores)
+    for name, sides in scores.items():
+        if min(map(len, sides)) > 1:
+            variance = float(pooled_variance([np.array(side) for side in sides])[0])
+            designs[name] = design(name, Components(variance, 0.0), items[name])
+    return {**designs, MEAN: design(MEAN, of, sum(items.values()))}
 
 
 BY_SEED = (
     "single benchmarks: by the variance of their seeds' scores, which is not split in its parts; "
     "items and repeats of the mean are those of all benchmarks together"
 )
-
-
-def _scores(side: Sequence[Any], name: str) -> list[float]:
-    rows = [row for run in side for row in run.benchmarks if row.benchmark == name]
-    return [row.strict for row in rows if row.strict is not None]
 
 
 def _mean(parts: Sequence[Components]) -> Components:
@@ -241,37 +248,21 @@ def _measured(seeds: int, of: Components) -> str:
 
 
 def _of_study(folder: Path) -> _Basis:
-    path = folder / "analysis.json"
-    if not path.exists():
+    if not (folder / "analysis.json").exists():
         raise UsageError(
             f"{folder} is not an analysed study (no analysis.json); of two "
             "runs, give what `harness compare --json` prints"
         )
-    try:
-        report = stored_report(folder)
-        rules = record(Rules, read_plan(folder)["plan"]["rules"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} or plan.json is corrupt: {error}") from error
+    report = stored_report(folder)
+    rules, _ = judged_by(read_plan(folder), None)
     if rules.inference == "items":
         return _of_checkpoints(folder, report, rules)
     arms = _compared(report)
     of = _mean([Components(a, b) for a, b in arms.values()])
     seeds = min(len(report.macro[arm]) for arm in arms)
-    sampled, repeats = _asked(folder, report)
     items = {row.benchmark: row.items for row in report.benchmarks}
-
-    def design(name: str, of: Components, n: int) -> SeedsDesign:
-        return SeedsDesign(of, seeds, n, repeats.get(name, 1), sampled)
-
-    designs = {
-        row.benchmark: design(
-            row.benchmark,
-            Components(float(pooled_variance([np.array(row.scores[arm]) for arm in arms])[0]), 0.0),
-            row.items,
-        )
-        for row in report.benchmarks
-    }
-    designs[MEAN] = design(MEAN, of, sum(items.values()))
+    scores = {row.benchmark: [row.scores[arm] for arm in arms] for row in report.benchmarks}
+    designs = _over_seeds(of, seeds, scores, items, _asked(folder, report))
     measured = f"{', '.join(arms)}: {_measured(seeds, of)}"
     return _Basis("arms", measured, designs, rules, (BY_SEED,))
 

@@ -159,14 +159,11 @@ def study(plan: Plan, execute: Execute) -> Report:
             say(f"{plan.folder}: finished, nothing is left to do")
             return done
         report = _looked_at(plan, execute, todo)
-        write_text(plan.folder / "analysis.json", json_text(_stored(report)))
+        fields = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
+        if not report.losses:  # as older versions stored it
+            del fields["losses"]
+        write_text(plan.folder / "analysis.json", json_text(fields))
         return report
-
-
-def _stored(report: Report) -> dict[str, Any]:
-    """Return a report as stored: losses only if there are any, like older ones."""
-    fields = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
-    return {name: value for name, value in fields.items() if name != "losses" or value}
 
 
 def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
@@ -303,9 +300,7 @@ def finished(plan: Plan) -> Report | None:
         return None  # corrupt, or from another version: analyse again
     if report.plan_hash != plan.hash or not report.complete:
         return None
-    external = {
-        (arm.arm, seed): run for arm in plan.arms for seed, run in enumerate(_runs(plan, arm))
-    }
+    external = {(each.arm, each.seed): each.run for arm in plan.arms for each in _runs(plan, arm)}
     if any(row.run != external.get((row.arm, row.seed), row.run) for row in report.models):
         return None  # its runs have moved
     return report if report.read == _read(plan, report.models) else None
@@ -342,7 +337,9 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
     if plan.exclude and every is None:
         notes.append(NOT_HELD)
     models = _with_selection(plan, models)
-    gaps = _gaps(plan, table, missing)
+    lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
+    gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
+    gaps += [f"{name} (no scores)" for name in lacking]
     end = f" Missing from the plan: {', '.join(gaps)}." if gaps else ""
     losses = losses_on_pairs(plan)
     said = f" {loss_sentence(losses)}" if losses else ""
@@ -370,14 +367,6 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         left_out=table.left_out,
         with_all=() if every is None else _contrasts(_analysis(every, rules, design)),
     )
-
-
-def _gaps(plan: Plan, table: ScoreTable, missing: Sequence[Missing]) -> list[str]:
-    lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
-    return [
-        *(f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing),
-        *(f"{name} (no scores)" for name in lacking),
-    ]
 
 
 def _analysis(table: ScoreTable, rules: Rules, design: Design) -> Analysis:
@@ -447,7 +436,7 @@ def _models(
     by_model = {(outcome.arm, outcome.seed): outcome for outcome in outcomes}
     for arm in plan.arms:
         if arm.origin == "runs":
-            models += [Measured(arm.arm, seed, run) for seed, run in enumerate(_runs(plan, arm))]
+            models += _runs(plan, arm)
             continue
         for seed in range(min(arm.seeds, look or arm.seeds)):
             outcome = by_model[arm.arm, seed]
@@ -455,21 +444,19 @@ def _models(
                 missing.append(Missing(arm.arm, seed, outcome.failed, outcome.reason))
             runs = {name: _relative(plan, path) for name, path in outcome.runs.items()}
             if plan.request.suite in runs:
-                model = Measured(
-                    arm.arm,
-                    seed,
-                    run=runs[plan.request.suite],
-                    probe=runs.get(PROBE),
-                    training=f"arms/{arm.arm}/seed-{seed}" if arm.origin == "train" else None,
-                    train_seconds=outcome.train_seconds,
-                    run_seconds=outcome.run_seconds,
-                )
-                models.append(model)
+                training = f"arms/{arm.arm}/seed-{seed}" if arm.origin == "train" else None
+                models.append(
+                    Measured(
+                        arm.arm, seed, runs[plan.request.suite], runs.get(PROBE), training=training,
+                        train_seconds=outcome.train_seconds, run_seconds=outcome.run_seconds,
+                    )
+                )  # fmt: skip
     return models, missing
 
 
-def _runs(plan: Plan, arm: ArmPlan) -> list[str]:
-    return [_relative(plan, path) for path in arm.paths] if arm.origin == "runs" else []
+def _runs(plan: Plan, arm: ArmPlan) -> list[Measured]:
+    paths = arm.paths if arm.origin == "runs" else ()
+    return [Measured(arm.arm, seed, _relative(plan, path)) for seed, path in enumerate(paths)]
 
 
 def _relative(plan: Plan, path: Path) -> str:

@@ -73,9 +73,8 @@ class Cluster:
     def submit(self, todo: Mapping[Job, Step]) -> None:
         """Submit the remaining steps of jobs that are not in the queue.
 
-        Raises:
-            UsageError: Slurm rejects them, or the queue has tasks of an earlier version of the
-                study.
+        Raises `UsageError` if Slurm rejects them, or the queue has tasks of an earlier version of
+        the study.
         """
         self._keep_queued(todo)
         new = [job for job, step in todo.items() if step == "train" and not self._has(job, "train")]
@@ -95,7 +94,9 @@ class Cluster:
         if queue is None:
             raise UsageError("no Slurm cluster answers: squeue failed; run this on a login node")
         for job in todo:
-            entry, key = self.entries.get(job.name), _key(job)
+            entry = self.entries.get(job.name)
+            training = job.training and [job.training.key, job.training.args]
+            key = json_hash([training, job.model, job.suites, job.rules])
             kept = {s: one for s, one in entry["tasks"].items() if one in queue} if entry else {}
             if entry and kept and entry["key"] != key:
                 raise UsageError(
@@ -237,8 +238,3 @@ def on_slurm(
         numbers = " ".join(cluster.numbers())
         say(f"the jobs in Slurm go on; to end them (trainings save first): scancel {numbers}")
         raise
-
-
-def _key(job: Job) -> str:
-    training = None if job.training is None else [job.training.key, job.training.args]
-    return json_hash([training, job.model, job.suites, job.rules])

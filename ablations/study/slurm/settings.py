@@ -98,8 +98,7 @@ class SlurmSettings(Resources, frozen=True, forbid_unknown_fields=True):
 def read_settings(path: Path) -> SlurmSettings:
     """Return the settings in a file.
 
-    Raises:
-        UsageError: it cannot be read, has an unknown name, or lacks a time limit.
+    Raises `UsageError` if it cannot be read, has an unknown name, or lacks a time limit.
     """
     settings = read_typed(path, SlurmSettings)
     steps: tuple[Step, ...] = ("train", "run")

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ablations.arguments import hashed, training_sources
 from ablations.arms import ARMS
 from ablations.statistics import estimates
 from ablations.statistics.analysis import analyse
@@ -21,6 +20,7 @@ from ablations.statistics.contrasts import Rules
 from ablations.statistics.design.roles import STANDARD, Contrast, Design, Step
 from ablations.statistics.estimates import Array, Items, Verdict
 from ablations.statistics.text.verdict import step_verdict, withheld
+from ablations.study.contents import hashed, training_sources
 from ablations.study.declared import SHIPPED, Reader, design_of, read_study, study_path, with_roles
 from ablations.study.plan import Recipe, plan
 from harness.errors import UsageError
@@ -326,7 +326,7 @@ def test_the_code_of_an_arm_decides_what_is_trained(tmp_path: Path) -> None:
 
 OWN_ARM = """
 from dataclasses import replace
-from ablations.arguments import hashed, training_sources
+from ablations.study.contents import hashed, training_sources
 from ablations.arms import ARMS
 MINE = replace(ARMS["grpo"], name="mine")
 """

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from PIL import Image
 
-from ablations.arguments import hashed, training_sources
 from ablations.arms import arm
 from ablations.cli.train import train
 from ablations.settings import Settings, code_of, read_recipe
+from ablations.study.contents import hashed, training_sources
 from ablations.study.declared import ArmEntry, Reader, StudyFile, read_study
 from ablations.study.plan import Request, plan
 from ablations.training.claim import check_claim, claim
