@@ -442,7 +442,8 @@ _MODULES: Mapping[str, str] = {
         harness/backends/models/settings.py harness/cli/settings.py""",
     "run folder": """
         benchmarks/probe.py harness/files/jsonl.py harness/files/plain.py
-        harness/files/typed_json.py harness/runs/run.py harness/runs/store.py
+        harness/files/typed_json.py harness/runs/lookup.py harness/runs/run.py
+        harness/runs/store.py
         harness/runs/summary.py reports/read/runs.py reports/view/page.py""",
     "servers": """
         harness/backends/__init__.py harness/backends/http/answers.py
