@@ -15,8 +15,9 @@ from typing import Any
 
 from benchmarks import scoring
 from benchmarks.options import one_of, option
+from benchmarks.vqa.base.versions import scoring_version
 from harness.errors import UsageError
-from harness.files.hashing import source_hash, tree_hash
+from harness.files.hashing import tree_hash
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import ImagePart, Item, Message, Response, Sampling, Score, TextPart
 
@@ -34,12 +35,11 @@ class Colours:
     @property
     def declaration(self) -> Declaration:
         """What is asked and how it is scored; reading it touches no data."""
-        scorers = Path(str(scoring.__file__)).parent
         return Declaration(
             id="colours",
             title="Colours",
             protocol={"prompt": "question, options, style", "style": self.style},  # in the run key
-            scoring=f"strict-{source_hash(scorers, Path(__file__))}",  # a change rescores
+            scoring=scoring_version(Path(__file__)),  # of this file and the strict scorers
             max_tokens=1024,
             native_max_tokens=16,
             n_items=3,
