@@ -66,7 +66,7 @@ def test_the_relative_limit_counts_below_the_guard_only() -> None:
 
 
 WRONG = {
-    "version: 2": "version is not 1",
+    "version: 2": "version must be 1",
     "- a": "not a mapping",
     "version: 1\nbenchmark: {}": "did you mean benchmarks",
     "benchmarks: [a]": "benchmarks is not a mapping",

@@ -308,7 +308,7 @@ def test_a_recipe_says_the_matching(tmp_path: Path) -> None:
     assert matching(None, ("--config", str(recipe))) == matching(None, ()) == "instances"
     assert matching("tokens", ("--config", str(recipe))) == "tokens"
     recipe.write_text("matching: step\n")
-    with pytest.raises(UsageError, match="matching is one of"):
+    with pytest.raises(UsageError, match="matching must be one of"):
         matching(None, ("--config", str(recipe)))
 
 

@@ -63,7 +63,7 @@ def test_shipped_studies_are_read_and_planned(path: Path, tmp_path: Path) -> Non
         ("arms: {a: {role: methd}}", 1, ("arms.a.role", "one of start, baseline, method")),
         ("title: x\narms:\n  a: {trian: grpo}", 3, ("arms.a.trian", "did you mean train?")),
         (f"arms: {ARMS_TEXT}\nseeds: 0", 2, ("seeds", "at least 1")),
-        (f"arms: {ARMS_TEXT}\nmargin: wide", 2, ("margin", "a float")),
+        (f"arms: {ARMS_TEXT}\nmargin: wide", 2, ("margin", "a number")),
         ("title: x", 1, ("arms is missing",)),
         (f"arms: {ARMS_TEXT}\narms: {{}}", 2, ("arms is given twice",)),
         (f"arms: {ARMS_TEXT}\ncontrasts: [{{all: [a - b], hlm: x}}]", 2, ("contrasts.0.hlm",)),
