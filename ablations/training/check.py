@@ -12,6 +12,7 @@ from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter, check_forward, check_letters
 from ablations.training.rewards import reward_of
 from ablations.training.schedule import item, schedule
+from benchmarks.micro.data.pairs import is_micro
 from harness.backends.checkpoint import check_suggested
 from harness.errors import UsageError
 from harness.files.text import counted
@@ -23,6 +24,9 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
     ``elsewhere``: training happens on other machines, so this one need not be able to.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
+    sources = [source for source in (s.pairs, s.rl_data) if source]
+    if s.columns and sources and all(map(is_micro, sources)):
+        raise UsageError("--columns has no effect: the micro world has no columns to map")
     if s.model:  # a missing model is reported first
         plan.check_given()
     vision = data.reads_images

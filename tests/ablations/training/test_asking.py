@@ -20,6 +20,7 @@ from ablations.arms import arm
 from ablations.export.skyrl import Export
 from ablations.interrupts import Interrupted, listening
 from ablations.settings import RECIPES, Settings, read_recipe, settings
+from ablations.training.check import check
 from ablations.training.ledger import read_steps
 from ablations.training.matching import Sizes, amounts
 from ablations.training.plan import TrainingPlan
@@ -150,6 +151,9 @@ def test_limits_are_of_the_training_and_not_of_older_ones(world: Path, tmp_path:
         Settings(min_pixels=9, max_pixels=8)
     with pytest.raises(UsageError, match="rl_passes 2 has no effect beside prompts 8: give one"):
         Settings(prompts=8, rl_passes=2)
+    of_micro = {"pairs": "micro", "rl_data": "micro:vision", "columns": {"query": "q"}}
+    with pytest.raises(UsageError, match="--columns has no effect"):
+        check(planned(world, "grpo", tmp_path, **of_micro))
     declared = Probe(tmp_path, pairs="micro", suffix="x").declaration.protocol["asked"]
     assert declared == {"orders": "both", "suffix": "x", "prefill": "", "letters": "bare"}
 
