@@ -24,9 +24,6 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
     ``elsewhere``: training happens on other machines, so this one need not be able to.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
-    sources = [source for source in (s.pairs, s.rl_data) if source]
-    if s.columns and sources and all(map(is_micro, sources)):
-        raise UsageError("--columns has no effect: the micro world has no columns to map")
     if s.model:  # a missing model is reported first
         plan.check_given()
     vision = data.reads_images
@@ -65,7 +62,10 @@ def _check_reference(plan: TrainingPlan) -> None:
 
 def _check_data(plan: TrainingPlan) -> bool:
     """Check all pairs and RL items that the arm trains on; return whether any has an image."""
-    arm, data = plan.arm, plan.data
+    arm, data, s = plan.arm, plan.data, plan.settings
+    sources = [source for source in (s.pairs, s.rl_data) if source]
+    if s.columns and sources and all(map(is_micro, sources)):
+        raise UsageError("--columns has no effect: the micro world has no columns to map")
     images = False
     if arm.uses_pairs:
         images = any(preview.images for preview in data.previews)
