@@ -151,7 +151,7 @@ def test_limits_are_of_the_training_and_not_of_older_ones(world: Path, tmp_path:
         Settings(min_pixels=9, max_pixels=8)
     with pytest.raises(UsageError, match="rl_passes 2 has no effect beside prompts 8: give one"):
         Settings(prompts=8, rl_passes=2)
-    of_micro = {"pairs": "micro", "rl_data": "micro:vision", "columns": {"query": "q"}}
+    of_micro = {"pairs": "micro", "rl_data": "micro:image", "columns": {"query": "q"}}
     with pytest.raises(UsageError, match="--columns has no effect"):
         check(planned(world, "grpo", tmp_path, **of_micro))
     declared = Probe(tmp_path, pairs="micro", suffix="x").declaration.protocol["asked"]
