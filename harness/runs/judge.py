@@ -157,11 +157,13 @@ class JudgedScoring:
 
     async def run(self) -> None:
         """Judge until `close`; no request is sent before there is an answer."""
+        judge = self._judge
+        if judge is None:
+            return
         from harness.backends.http.endpoint import EndpointModel
 
         await self._awake.wait()
-        judge = self._judge
-        if judge is None or not self._taken:
+        if not self._taken:
             return
         try:
             async with (

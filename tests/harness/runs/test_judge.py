@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
@@ -17,16 +18,22 @@ from harness.errors import ItemError, UsageError
 from harness.protocols import Declaration, Judge
 from harness.records import Message, Response, Sampling, Score
 from harness.runs import run as runs
-from harness.runs.judge import TRIES
+from harness.runs.judge import TRIES, JudgedScoring
 from harness.runs.lookup import find
 from harness.runs.plan import RunPlan
-from harness.runs.store import read_manifest, read_samples, secondary_rows
+from harness.runs.store import RunStore, read_manifest, read_samples, secondary_rows
 from harness.runs.summary import BenchmarkSummary
 from tests.harness.runs.test_run import fill, planned
 from tests.servers import Answer, Reply, Request, ScriptedServer
-from tests.sums import Adder, Sums
+from tests.sums import Adder, Quiet, Sums
 
 WRONG = frozenset({3, 5})
+
+
+def test_without_a_judge_nothing_is_waited_for(tmp_path: Path) -> None:
+    with RunStore.open(tmp_path / "run") as store:
+        scoring = JudgedScoring(store, None, 2, Quiet())
+        asyncio.run(asyncio.wait_for(scoring.run(), 10))
 
 
 @dataclasses.dataclass(frozen=True)
