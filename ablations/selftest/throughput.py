@@ -54,7 +54,10 @@ def bodies(
 
 
 async def bare(session: Any, requests: Sequence[bytes], tokens: int) -> tuple[float, float]:
-    """Ask all; return seconds and mean prompt tokens; `RuntimeError` if ``tokens`` are lacking."""
+    """Ask all at once; return the seconds and the mean length of a prompt, in tokens.
+
+    `RuntimeError` if an answer does not have ``tokens`` tokens.
+    """
     from harness.backends.vllm import ADDRESS
 
     headers = {"Content-Type": "application/json"}
@@ -75,7 +78,10 @@ async def bare(session: Any, requests: Sequence[bytes], tokens: int) -> tuple[fl
 async def engine(
     benchmark: Any, model: Model, folder: Path, items: int, tokens: int, at_once: int | None = None
 ) -> float:
-    """Answer, score and store all at once; return seconds; `RuntimeError` if ``tokens`` lack."""
+    """Answer, score and store the first items, by default all at once; return the seconds.
+
+    `RuntimeError` if an answer does not have ``tokens`` tokens.
+    """
     from harness.backends.models.settings import ModelSettings
     from harness.runs.engine import Engine
     from harness.runs.store import RunStore, read_samples

@@ -116,7 +116,7 @@ class Profile:
 
     @property
     def warning(self) -> str | None:
-        """Why inference over items is approximate or impossible; None at 30 effective clusters."""
+        """Why inference over items is approximate or impossible; None if they are not `is_few`."""
         clusters, effective = len(self.counts), self.effective
         if not self.is_few:
             return None

@@ -114,7 +114,10 @@ class Estimate:
 
 
 def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
-    """Return the verdict on each comparison, with the margin in mind; inconclusive at nan."""
+    """Return the verdict on each comparison; inconclusive where p is nan.
+
+    A significant difference that is also equivalent is better, or worse, "within the margin".
+    """
     significant, inside = p < alpha, equivalence_p < alpha
     up, down = significant & (delta > 0), significant & (delta < 0)
     cases = {

@@ -89,7 +89,10 @@ def head(path: Path) -> bytes:
 
 
 def files_below(path: Path) -> list[Path]:
-    """Return a folder's files, sorted, of six levels, none hidden or linked; or the file itself."""
+    """Return the files below a folder, sorted, or the file itself.
+
+    Hidden names, links to folders, and what lies more than six levels below are left out.
+    """
     if not path.is_dir():
         return [path]
     found: list[Path] = []

@@ -176,7 +176,10 @@ def _user(text: str) -> Message:
 
 
 def _joined(first: Response, second: Response) -> Response:
-    """Return the second call's answer, reasoned by the first, with the costs and ends of both."""
+    """Return the second call's answer, with the first as its reasoning and the costs of both.
+
+    It counts as filtered or truncated if either call's answer was.
+    """
     reasons = (first.finish_reason, second.finish_reason)
     return replace(
         second,

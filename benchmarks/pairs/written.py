@@ -86,7 +86,7 @@ def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any],
     """Return a row's turns, the pieces that are its images, and the right letter."""
     turns, images = turns_of(row)
     letter = right_letter(row)
-    assert letter is not None  # else it were no selection prompt
+    assert letter is not None  # or the row would be no selection prompt
     unknown = [role for role, _ in turns if role not in get_args(Role)]
     if unknown or not any(text.strip() for _, text in turns):
         raise PairError(f"{where}: {f'unknown role {unknown[0]!r}' if unknown else 'no prompt'}")

@@ -486,9 +486,9 @@ class TransformersModel:
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
-        """Return each token's log-probability as the first one of an answer, or `ItemError`.
+        """Return each token's log-probability as the first one of an answer.
 
-        None for a text that is several tokens for this model.
+        None for a text that is several tokens for this model. `ItemError` for an invalid request.
         """
         logprobs = await self._letters.ask(messages, form)
         ids = [self._token_id(token) for token in tokens]

@@ -83,7 +83,7 @@ def _differences(view: View) -> list[str]:
 
 
 def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -> None:
-    """Write the page as one file, and images beside it; `UsageError` if a file is in the way."""
+    """Write the page, and images beside it; `UsageError` for a corrupt run or a failed write."""
     images = path.with_name(f"{path.name.removesuffix('.html')}_files")
     entries: list[Any] = []
     chunks: list[str] = []

@@ -153,7 +153,10 @@ def is_loss(loses: bool, untested: Sequence[str]) -> bool:
 
 
 def check_gaps(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str]) -> None:
-    """Raise `UsageError` for other items or over ``max_errors`` (a fraction) unscored answers."""
+    """Raise `UsageError` if a gate cannot judge the runs.
+
+    Their items differ, or more than a share ``max_errors`` of a side's answers have no score.
+    """
     if apart := overlap_notes(gaps, names):
         raise UsageError(f"--gate judges logs of the same items alone: {'; '.join(apart)}")
     if notes := gap_notes(gaps, max_errors, names):
@@ -183,7 +186,10 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
 
 
 def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
-    """Return a comparison without items, and its mean with them; `UsageError` if none is held."""
+    """Return a comparison without the excluded items, and its mean with them.
+
+    `UsageError` if no run holds any of them.
+    """
     comparison = compared(exclude)
     if not exclude:
         return comparison

@@ -94,7 +94,10 @@ def _matching(names: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _fits(name: str, glob: Iterable[str]) -> bool:
-    """Whether a name matches a glob in pieces, in linear time; ``*`` stays within a folder."""
+    """Whether a name matches a glob in pieces; ``*`` stays within a folder, ``**`` does not.
+
+    It tracks where the pieces so far can end, so it takes at most name x pattern steps.
+    """
     ends = {0}
     for piece in glob:
         if piece == "**":

@@ -125,7 +125,7 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Return grey of 32 bits from its least value, black as NaN is, to its most."""
+    """Return 32-bit grey scaled by its own range; missing values (NaN, infinite) are black."""
     import numpy as np
     from PIL import Image
 

@@ -447,7 +447,10 @@ def _reason(error: Exception) -> str:
 
 
 def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, str]:
-    """Return a part of a task's message with its image's column; the image may be RGB, no more."""
+    """Return a part of a task's message with its image's column.
+
+    `AssertionError` if the task does more to its image than convert it to RGB.
+    """
     if part["type"] == "text":
         return False, part["text"]
     image = part["url"]

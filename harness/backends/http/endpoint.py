@@ -233,7 +233,7 @@ class EndpointModel:
 
         Servers return only the `LIKELIEST` tokens; None if they return none at all, or if the first
         token belongs to reasoning that the chat template opens. Raises `ItemError` and `UsageError`
-        as of `chat`.
+        as `chat` does.
         """
         # Extra fields may also set the template; vLLM's /tokenize accepts the same ones as its
         # chat.
