@@ -223,7 +223,7 @@ def _over_seeds(
 
     designs: dict[str, ItemsDesign | SeedsDesign | None] = dict.fromkeys(scores)
     for name, sides in scores.items():
-        if len(sides) == 2 and min(map(len, sides)) > 1:  # older comparisons have no runs
+        if sides and min(map(len, sides)) > 1:  # older comparisons name no runs
             variance = float(pooled_variance([np.array(side) for side in sides])[0])
             designs[name] = design(name, Components(variance, 0.0), items[name])
     return {**designs, MEAN: design(MEAN, of, sum(items.values()))}

@@ -21,7 +21,7 @@ from ablations.statistics.design.needs import (
     sampling_part,
 )
 from ablations.statistics.estimates import Components
-from ablations.study.sizing import size
+from ablations.study.sizing import _over_seeds, size
 from harness.backends.models.settings import ModelSettings
 from harness.protocols import Sampling
 from harness.records import Message, Response
@@ -112,6 +112,36 @@ def test_the_command_reads_comparisons_and_studies(tmp_path: Path) -> None:
     text = harness("plan", "--from", study, "--power", "0.9").stdout
     assert "with 90 % power" in text
     assert not modules_of("plan", "--from", file) & {"torch", "lmms_eval"}
+
+
+def test_a_comparison_that_names_no_runs_still_tells_of_the_mean(tmp_path: Path) -> None:
+    """Versions before runs were named wrote such comparisons of methods."""
+    interval = dict.fromkeys(("low", "high", "p", "p_holm", "mde", "verdict"))
+    found = {
+        "kind": "arms",
+        "heading": "",
+        "macro": {"delta": 0.01, **interval},
+        "benchmarks": [
+            {"benchmark": "easy", "items": 100, "clusters": 100, "delta": 0.01, **interval}
+        ],
+        "margin": 0.009,
+        "alpha": 0.05,
+        "notes": [],
+        "spread": [{"seeds": 3, "training_sd": 0.01, "decoding_sd": 0.02}] * 2,
+    }
+    (tmp_path / "old.json").write_text(json.dumps(found))
+    easy, mean = size(tmp_path / "old.json", None, None).rows
+    assert easy.design is None
+    assert mean.design is not None
+    assert mean.needs.seeds is not None
+
+
+@pytest.mark.parametrize("arms", [1, 2, 3])
+def test_a_benchmark_is_sized_by_all_arms_with_several_seeds(arms: int) -> None:
+    """A study whose first contrast lacks an arm is sized by all that it has."""
+    scores = {"easy": [[0.1, 0.2, 0.3]] * arms}
+    designs = _over_seeds(Components(1e-4, 1e-4), 3, scores, {"easy": 9}, (False, {}))
+    assert designs["easy"] == SeedsDesign(Components(pytest.approx(0.01), 0.0), 3, 9, 1, False)
 
 
 def test_what_plan_cannot_read_is_one_line(tmp_path: Path) -> None:
