@@ -128,6 +128,6 @@ def _row(row: PairRow | StudyRow, planted: str, *rates: float) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a Markdown table, as docs/statistics.md has it."""
+    """Return a Markdown table, as docs/calibration.md has it."""
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
