@@ -46,7 +46,7 @@ def verify(benchmark: Benchmark, root: Path, *, all_images: bool) -> Report:
     try:
         found, digest = tuple(problems(benchmark)), benchmark.fingerprint()
     except UsageError as error:
-        found, digest = (f"{name}: {error}",), ""
+        found, digest = (f"{name}: {str(error).removeprefix(f'{name}: ')}",), ""
     n = benchmark.count() if digest else 0
     tables = (TableReport("", "", "own code", n, n, min(_ITEMS, n)),) if digest else ()
     return Report(name, str(root), digest or None, None, tables, found, ())

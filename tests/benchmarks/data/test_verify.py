@@ -233,4 +233,4 @@ def test_a_registered_benchmark_without_a_data_set_is_checked_by_the_contract(
 ) -> None:
     """The probe names no data set to download: its pairs are put in place by hand."""
     (problem,) = suites.verify("probe", tmp_path).problems
-    assert "there is no file of pairs" in problem
+    assert problem.startswith("probe: there is no file of pairs")
