@@ -30,7 +30,10 @@ _OF_ITEMS = ("items", "clusters", "boot_low", "boot_high", "training_sd", "decod
 
 def close(a: float, b: float) -> bool:
     """Whether two numbers, computed in other ways, are the same."""
-    return bool(np.isclose(a, b, rtol=1e-6, atol=1e-9))
+    try:
+        return bool(np.isclose(a, b, rtol=1e-6, atol=1e-9))
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def check_line(name: str, line: Judged, p: float | None, rules: Rules, items: int = 0) -> None:
@@ -165,4 +168,5 @@ def _check_same(name: str, stored: Line | BenchmarkLine | ArmLine | Term, right:
         if each in _OF_ITEMS or value is False or not isinstance(value, int | float):
             continue
         if computed is None or not close(value, computed):
-            raise ValueError(f"{each} {value:.4g} of {name} is not that of the scores")
+            told = f"{value:.4g}" if isinstance(value, float) else f"{value!s:.20}"
+            raise ValueError(f"{each} {told} of {name} is not that of the scores")

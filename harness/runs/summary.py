@@ -203,7 +203,7 @@ def _derived_again(
         for name, values in kinds.items()
     }
     again = parts(samples, strict)
-    names = row.parts.keys() | again.keys()
+    names = sorted(row.parts.keys() | again.keys())
     scores |= {f"part {name}": (row.parts.get(name), again.get(name)) for name in names}
     counts = {"items": (row.n, len({item for item, _ in samples})),
               "answers": (row.answers, len(samples))}  # fmt: skip

@@ -126,6 +126,14 @@ def test_an_interval_of_no_width_is_refused() -> None:
         check_line("total", line, 0.03, RULES)
 
 
+def test_an_integer_that_no_float_holds_is_refused() -> None:
+    scores, items = study(1, 3)
+    found = analyse(scores, items, RULES, ("vstar",))
+    arms = (replace(found.arms[0], seeds=10**400), *found.arms[1:])
+    with pytest.raises(ValueError, match=r"1000.* is not"):
+        read(replace(found, arms=arms), scores, items, "welch")
+
+
 def _refused(
     found: Analysis, part: str, at: int, changed: dict[str, Any], scores: Any, items: Any, kind: str
 ) -> None:
