@@ -6,12 +6,14 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 _ARRIVES = 1.0  # seconds, of which an exception takes microseconds
+_AGAIN = 0.25  # seconds of processor time after which one that a finalizer swallowed is repeated
 
 
 class _TimeUpError(BaseException):
@@ -37,19 +39,28 @@ class _Limit:
         with self._lock:
             if not self._running:
                 return
-            if time.clock_gettime(self._clock) < self._end:
-                self.watch()
-                return
-            self._raised = True
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread), ctypes.py_object(_TimeUpError)
-            )
+            if time.clock_gettime(self._clock) >= self._end:
+                self._raised = True
+                self._end += _AGAIN
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(_TimeUpError)
+                )
+            self.watch()
 
-    def stop(self) -> None:
-        """End the watch; raise what was to be raised."""
+    def arrived(self) -> None:
+        """End the watch, as its exception has arrived; a repeated one arrives here."""
+        self._end_watch()
+        for _ in range(1000):  # it is raised where a loop begins again
+            pass
+
+    def _end_watch(self) -> None:
         with self._lock:
             self._running = False
             self._timer.cancel()
+
+    def stop(self) -> None:
+        """End the watch; raise what was to be raised."""
+        self._end_watch()
         # One that was raised must arrive: taken back, it would leave CPython's flag for it set,
         # and every later bytecode of the process would look for it (a traced call, forever).  It
         # has arrived already where a finalizer ran, which swallows it.
@@ -79,5 +90,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
             raise
         limit.stop()
     except _TimeUpError:
+        with suppress(_TimeUpError):
+            limit.arrived()
         raise TimeoutError from None
     return result

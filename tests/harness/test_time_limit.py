@@ -75,6 +75,21 @@ def test_an_exception_that_a_finalizer_swallows_is_not_waited_for() -> None:
         within(0.02, lambda: [Slow() and None for _ in range(1)])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_work_that_loops_ends_although_a_finalizer_swallowed_the_exception() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            end = time.thread_time() + 0.1
+            while time.thread_time() < end:
+                pass
+
+    began = time.thread_time()
+    with pytest.raises(TimeoutError):
+        within(0.02, lambda: (Slow() and None) or loop())
+    assert time.thread_time() < began + 5  # by itself, not by the test's time limit
+    time.sleep(0.3)  # nothing comes after it
+
+
 def test_time_in_which_others_have_the_processor_does_not_count() -> None:
     assert within(0.05, lambda: time.sleep(0.2) or "done") == "done"
     with pytest.raises(TimeoutError):

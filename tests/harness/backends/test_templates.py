@@ -41,8 +41,10 @@ def test_a_template_that_loops_is_one_line(template: str, tmp_path: Path) -> Non
     processor = load_processor(looping(tmp_path / "model", template))
 
     def attempt() -> None:
+        began = time.thread_time()
         with pytest.raises(UsageError, match=r"the chat template does not end within 0.1 s"):
             rendered(processor, CHAT, seconds=0.1)
+        assert time.thread_time() < began + 10  # by itself, not by the test's time limit
         time.sleep(0.01)  # nothing comes after it
 
     attempt()
