@@ -85,8 +85,8 @@ def _text(rates: Calibration) -> str:
     studies = [_row(row, row.planted, *steps(row)) for row in rates.studies]
     interactions = [
         (str(row.seeds), "all" if row.limit is None else str(row.limit),
-         f"±{100 * row.interaction:g}",
-         *(f"{100 * row.significant[test]:.1f}" for test in ("welch", "bootstrap")))
+         f"±{100 * row.interaction:g}", f"{100 * row.significant['welch']:.1f}",
+         f"{100 * row.significant['bootstrap']:.1f}")
         for row in rates.interactions
     ]  # fmt: skip
     designs = [

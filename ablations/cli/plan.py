@@ -45,6 +45,7 @@ def plan(source: Path, effect: float | None, power: float | None, as_json: bool)
 def _text(found: Sizing) -> str:
     heads = ("benchmark", "items", "repeats", "seeds", "detects", "needs")
     sizes = f"{100 * found.effect:g} points with {100 * found.power:g} % power"
+    notes = [f"note: {note}" for note in found.notes]
     lines = [
         f"to detect {sizes} at alpha {found.alpha:g} (two-sided), from {found.source}",
         found.measured,
@@ -54,7 +55,7 @@ def _text(found: Sizing) -> str:
         "items, repeats, seeds per arm: as measured; detects: the smallest effect in points "
         "that these detect; needs: each number alone, with the others as measured",
     ]
-    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+    return "\n".join(lines + notes)
 
 
 def _row(row: Row) -> tuple[str, ...]:

@@ -17,6 +17,15 @@ def loop() -> None:
         pass
 
 
+class Slow:
+    """Its finalizer takes a while, in which it swallows what is raised."""
+
+    def __del__(self) -> None:
+        end = time.thread_time() + 0.1
+        while time.thread_time() < end:
+            pass
+
+
 def test_work_that_ends_gives_its_result() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda n: within(60, lambda: n), range(200))) == list(range(200))
@@ -65,24 +74,12 @@ def test_afterwards_calls_can_be_traced() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_that_a_finalizer_swallows_is_not_waited_for() -> None:
-    class Slow:
-        def __del__(self) -> None:
-            end = time.monotonic() + 0.1
-            while time.monotonic() < end:
-                pass
-
     with pytest.raises(TimeoutError):
         within(0.02, lambda: [Slow() and None for _ in range(1)])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_work_that_loops_ends_although_a_finalizer_swallowed_the_exception() -> None:
-    class Slow:
-        def __del__(self) -> None:
-            end = time.thread_time() + 0.1
-            while time.thread_time() < end:
-                pass
-
     began = time.thread_time()
     with pytest.raises(TimeoutError):
         within(0.02, lambda: (Slow() and None) or loop())
